@@ -1,0 +1,99 @@
+"""Airflow's REST API as a person with a browser or curl would use it."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+FINAL = {"success", "failed"}
+
+
+class AirflowClient:
+    """One user's session with an API server.
+
+    :param url: where it answers, without a path.
+    """
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self.url = url
+        answer = self._send("POST", "/auth/token", {"username": user, "password": password}, token="")
+        self._token = str(answer["access_token"])
+
+    def get(self, path: str) -> dict[str, Any]:
+        """GET a path below ``/api/v2``."""
+        return self._send("GET", f"/api/v2{path}", None, self._token)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """POST JSON to a path below ``/api/v2``."""
+        return self._send("POST", f"/api/v2{path}", body, self._token)
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """PATCH a path below ``/api/v2`` with JSON."""
+        return self._send("PATCH", f"/api/v2{path}", body, self._token)
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
+        """Start a DAG run and return its id."""
+        return str(self.post(f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """State of a DAG run."""
+        return str(self.get(f"/dags/{dag_id}/dagRuns/{_quote(run_id)}")["state"])
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Task instances of a run."""
+        found = self.get(f"/dags/{dag_id}/dagRuns/{_quote(run_id)}/taskInstances?limit=500")
+        return list(found["task_instances"])
+
+    def has_dag(self, dag_id: str) -> bool:
+        """Whether the DAG processor has brought the DAG in."""
+        try:
+            self.get(f"/dags/{dag_id}")
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return False
+            raise
+        return True
+
+    def approvals(self) -> list[dict[str, Any]]:
+        """Questions that wait for a person."""
+        found = self.get("/dags/~/dagRuns/~/hitlDetails?response_received=false&limit=100")
+        return list(found["hitl_details"])
+
+    def answer(self, question: Mapping[str, Any], option: str, values: Mapping[str, Any]) -> None:
+        """Choose an option of a question and fill in its form."""
+        task = question["task_instance"]
+        path = (
+            f"/dags/{task['dag_id']}/dagRuns/{_quote(task['dag_run_id'])}"
+            f"/taskInstances/{task['task_id']}/{task['map_index']}/hitlDetails"
+        )
+        self.patch(path, {"chosen_options": [option], "params_input": dict(values)})
+
+    def watch(self, dag_id: str, run_id: str, seconds: float = 900) -> Iterator[str]:
+        """Yield the run's state about once a second until it is final.
+
+        :raises TimeoutError: after ``seconds``.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            state = self.run_state(dag_id, run_id)
+            yield state
+            if state in FINAL:
+                return
+            time.sleep(1)
+        raise TimeoutError(f"{dag_id} {run_id} was not over after {seconds:.0f} s")
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None, token: str) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 - caller's server
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
+            return dict(json.load(answer))
+
+
+def _quote(text: str) -> str:
+    return urllib.parse.quote(text, safe="")

@@ -1,0 +1,166 @@
+"""What a person asked for, and the plan that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from icebridge_provider.model import codec
+from icebridge_provider.model.identifier import TableIdentifier
+from icebridge_provider.model.report import Finding
+
+
+class CopyMethod(StrEnum):
+    """How bytes move. ``register`` shares the source's files and is used only when asked for."""
+
+    COPY_FILES = "copy_files"
+    INSERT_SELECT = "insert_select"
+    REGISTER = "register"
+
+
+class Approval(StrEnum):
+    """Whether a person must approve the cut-over."""
+
+    REQUIRED = "required"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Prices behind every cost in a plan, per unit of ``currency``."""
+
+    currency: str = "USD"
+    storage_per_gb_month: float = 0.023
+    transfer_per_gb: float = 0.0
+    compute_per_hour: float = 0.50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationRequest:
+    """The trigger form: what to move, how, and within which limits. Names are the DAG's params.
+
+    ``mapping`` holds rules as text (see planning/mapping.py), ``accept_losses`` loss ids, ``deadline`` an ISO 8601
+    instant, ``cutover_window`` ``cron|minutes|time zone``.
+    """
+
+    source_conn_id: str
+    target_conn_id: str
+    tables: tuple[str, ...] = ("*",)
+    method: str = "auto"
+    mapping: tuple[str, ...] = ()
+    accept_losses: tuple[str, ...] = ()
+    approval: Approval = Approval.REQUIRED
+    allow_zero_copy: bool = False
+    max_cost: float | None = None
+    deadline: str = ""
+    cutover_window: str = ""
+    wave_tables: int = 200
+    wave_bytes: int = 10 * 1000**4
+    throughput_mb_s: float = 100.0
+    rates: Rates = field(default_factory=Rates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Something the target cannot keep. ``id`` is what a person pastes into ``accept_losses``."""
+
+    id: str
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePlan:
+    """Everything the copier, the validator and the cut-over need to know of one table.
+
+    ``snapshot_id`` is the source head when the plan was made (None: no snapshot yet); the copy pins the head it
+    finds and records it. ``location`` is the new table's own folder, never shared with another table.
+    """
+
+    source: TableIdentifier
+    target: TableIdentifier
+    staged: TableIdentifier
+    method: CopyMethod
+    table_uuid: str
+    metadata_location: str
+    snapshot_id: int | None
+    location: str
+    files: int
+    bytes: int
+    rows: int
+    wave: int = 0
+    losses: tuple[Loss, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wave:
+    """Tables that run together; the first wave of a large plan is a canary of its smallest tables."""
+
+    number: int
+    tables: int
+    bytes: int
+    canary: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What the plan will take: seconds at ``throughput_mb_s``, and money at the stated rates."""
+
+    bytes: int
+    seconds: float
+    cost: float
+    throughput_mb_s: float
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationPlan:
+    """One JSON file. ``digest`` covers all other fields; an edited plan needs ``sealed()``, an explicit step."""
+
+    plan_id: str
+    created_at: str
+    request: MigrationRequest
+    tables: tuple[TablePlan, ...]
+    waves: tuple[Wave, ...]
+    findings: tuple[Finding, ...]
+    estimate: Estimate
+    versions: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
+
+    def computed_digest(self) -> str:
+        """SHA-256 of the canonical JSON of this plan without its digest."""
+        return codec.digest(replace(self, digest=""))
+
+    def sealed(self) -> MigrationPlan:
+        """Return this plan with the digest that fits it."""
+        return replace(self, digest=self.computed_digest())
+
+    def of_wave(self, number: int) -> tuple[TablePlan, ...]:
+        """Tables of one wave, in plan order."""
+        return tuple(table for table in self.tables if table.wave == number)
+
+    def table(self, source: str) -> TablePlan:
+        """Return the table whose source is ``source`` (``str`` of its identifier).
+
+        :raises KeyError: when the plan has no such table.
+        """
+        for table in self.tables:
+            if str(table.source) == source:
+                return table
+        raise KeyError(source)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain JSON values."""
+        return dict(codec.to_json(self))
+
+    @classmethod
+    def from_json(cls, value: Any) -> MigrationPlan:
+        """Read a plan; the digest is not checked here.
+
+        :raises ValueError: naming the first key that does not fit.
+        """
+        return codec.from_json(cls, value)

@@ -1,0 +1,76 @@
+"""Every default a person can change, in one place: config section ``[icebridge]``, forms and docs are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from icebridge_provider.exceptions import ConfigurationError
+
+
+def _option(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"text": text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Values of the config section; field names are option names."""
+
+    ledger_conn_id: str = _option("icebridge_ledger", "Connection of the ledger; without it an SQLite file is used.")
+    signing_conn_id: str = _option("", "Connection whose password is the Ed25519 private key (PEM) for certificates.")
+    allow_unapproved_cutover: bool = _option(False, "Whether approval=none is honoured.")
+    approval_timeout_days: int = _option(7, "Days of silence after which a cut-over that awaits approval fails.")
+    max_parallel_writers: int = _option(64, "Slots of the pool icebridge_writers: tables copied at once, all hosts.")
+    max_commits_per_min: int = _option(800, "Catalog commits a minute, over all workers.")
+    parallel_tables: int = _option(4, "Tables one host copies at once with the embedded engine.")
+    copy_threads: int = _option(4, "Threads that copy the files of one table.")
+    task_retries: int = _option(3, "Retries of a task after a transient error.")
+    wave_tables: int = _option(200, "Most tables in a wave.")
+    wave_bytes: int = _option(10 * 1000**4, "Most bytes in a wave.")
+    canary_tables: int = _option(5, "Smallest tables that form the first wave of a plan of more than one wave.")
+    failure_limit: int = _option(5, "Failed tables at which a wave stops.")
+    failure_percent: int = _option(10, "Share of failed tables, in per cent, at which a wave of 10 or more stops.")
+    batch_tables: int = _option(20, "Tables per mapped task in a wave of more than named_tasks tables.")
+    named_tasks: int = _option(50, "Up to this many tables each has a task of its own, named after it.")
+    purge_grace_days: int = _option(30, "Days after cut-over before archived data may be purged.")
+    lease_seconds: int = _option(300, "Seconds after which a table's silent owner may be replaced.")
+    show_values: bool = _option(False, "Whether differing values are shown in reports; keys always are.")
+    throughput_mb_s: float = _option(100.0, "MB/s assumed for estimates until a run has measured its own.")
+    currency: str = _option("USD", "Currency of all costs.")
+    storage_per_gb_month: float = _option(0.023, "Price of a GB stored for a month.")
+    transfer_per_gb: float = _option(0.0, "Price of a GB moved.")
+    compute_per_hour: float = _option(0.5, "Price of an hour of the copying host.")
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Settings:
+        """Build settings from texts or values; what is not given keeps its default.
+
+        :raises ConfigurationError: IB-101 naming the option, its value and what fits.
+        """
+        known = {item.name: item for item in fields(cls)}
+        return cls(**{name: _parse(known[name], value) for name, value in given.items() if name in known})
+
+
+def _parse(option: Any, value: Any) -> Any:
+    kind = type(option.default)
+    try:
+        if kind is bool:
+            return _boolean(value)
+        return kind(value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            "IB-101",
+            f"Option [icebridge] {option.name} is {value!r}, which is not {kind.__name__}.",
+            remedy=f"Set AIRFLOW__ICEBRIDGE__{option.name.upper()}, for example to {option.default!r}.",
+            option=option.name,
+        ) from None
+
+
+def _boolean(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text in {"true", "1", "yes", "on", "t"}:
+        return True
+    if text in {"false", "0", "no", "off", "f", ""}:
+        return False
+    raise ValueError(value)
