@@ -127,6 +127,9 @@ class Ledger(Protocol):
         :raises FencedOut: IB-110 when ``lease`` is no longer the newest of its key.
         """
 
+    def append_many(self, events: Sequence[LedgerEvent], lease: Lease | None = None) -> list[LedgerEvent]:
+        """Record events in one transaction, in order."""
+
     def events(self, plan_id: str | None = None, table: str | None = None, after: int = 0) -> Iterator[LedgerEvent]:
         """Events, oldest first."""
 

@@ -32,7 +32,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnFingerprint:
-    """Order-free sums over one column: nulls, CRC-32 sum and xor, 128-bit sum modulo 2**128 (decimal text)."""
+    """Order-free sums over one column: nulls, CRC-32 sum and xor, 128-bit sum modulo 2**128 (decimal text).
+
+    ``type`` names how its values are encoded (docs/fingerprint.md), which outlives a promotion such as int to long.
+    """
 
     name: str
     field_id: int
@@ -40,6 +43,7 @@ class ColumnFingerprint:
     crc_sum: int
     crc_xor: int
     sum128: str
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""One module a topic; each function takes the parsed arguments and the output, and returns an answer."""

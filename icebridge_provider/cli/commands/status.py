@@ -1,0 +1,84 @@
+"""``status``: where every table of a plan is, from the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from icebridge_provider.cli import runs, surroundings
+from icebridge_provider.cli.output import Answer, Grid, Output
+from icebridge_provider.exceptions import ConfigurationError
+
+_COLUMNS = ("source", "target", "state", "method", "rows", "bytes", "findings")
+
+
+def status(arguments: Any, output: Output) -> Answer:  # noqa: ARG001 - every command has this shape
+    """Show the tables of one plan (the newest by default), or all plans."""
+    ledger = surroundings.ledger()
+    if arguments.all:
+        return _plans(ledger)
+    plan_id = arguments.plan or newest(ledger)
+    from icebridge_provider.steps.status import status as tables_of
+
+    rows = tables_of(ledger, plan_id)
+    open_questions = _questions(plan_id)
+    document = {"plan": plan_id, "tables": rows, "approvals": open_questions}
+    shown: list[str | Grid] = [Grid(title=f"Plan {plan_id}", columns=_COLUMNS, rows=[_brief(row) for row in rows])]
+    shown.append(_sums(rows))
+    shown.extend(_findings(rows))
+    shown.extend(f"Awaits approval: {question['subject']}\n  {question['url']}" for question in open_questions)
+    return Answer(document=document, shown=tuple(shown))
+
+
+def newest(ledger: Any) -> str:
+    """Return the id of the newest plan.
+
+    :raises ConfigurationError: IB-748 when there is none.
+    """
+    plans = ledger.plans()
+    if not plans:
+        raise ConfigurationError(
+            "IB-748",
+            "The ledger has no plan yet.",
+            remedy="Make one: `icebridge plan --source CONN_ID --target CONN_ID`.",
+        )
+    return str(plans[0])
+
+
+def _plans(ledger: Any) -> Answer:
+    rows = []
+    for plan_id in ledger.plans():
+        counts = Counter(table.state.value for table in ledger.states(plan_id))
+        states = [f"{count} {state}" for state, count in sorted(counts.items())]
+        plan = ledger.plan(plan_id)
+        rows.append({"plan": plan_id, "created": plan.created_at, "tables": len(plan.tables), "states": states})
+    grid = Grid(columns=("plan", "created", "tables", "states"), rows=rows)
+    return Answer(document={"plans": rows}, shown=(grid,) if rows else ("No plan yet.",))
+
+
+def _questions(plan_id: str) -> list[dict[str, str]]:
+    """Open approvals; none where Airflow's database is not within reach, as in embedded use."""
+    try:
+        return [{"subject": question.subject, "url": question.url} for question in runs.questions(plan_id)]
+    except Exception:  # noqa: BLE001 - the ledger's answer stands without Airflow
+        return []
+
+
+def _brief(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "findings": [finding["rule"] for finding in row.get("findings") or ()]}
+
+
+def _sums(rows: list[dict[str, Any]]) -> str:
+    counts = Counter(str(row["state"]) for row in rows)
+    states = ", ".join(f"{count} {state}" for state, count in counts.most_common())
+    total = sum(row.get("bytes") or 0 for row in rows)
+    return f"{len(rows)} tables, {total / 1e6:,.1f} MB: {states}"
+
+
+def _findings(rows: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"{row['source']}: {finding['message']} {finding['remedy']}"
+        for row in rows
+        for finding in row.get("findings") or ()
+        if finding.get("severity") == "blocking"
+    ]

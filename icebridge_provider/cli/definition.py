@@ -1,0 +1,125 @@
+"""Every command, once: ``airflow icebridge …`` and the console script ``icebridge`` are both made of this.
+
+Imported at every ``airflow`` call, so it imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One argument: its flags (or a bare name for a positional one) and what ``argparse`` is told about it."""
+
+    flags: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command. ``run`` is ``module:function`` below ``icebridge_provider.cli.commands``; a group has children."""
+
+    name: str
+    help: str
+    run: str = ""
+    options: tuple[Option, ...] = ()
+    children: tuple[Command, ...] = ()
+
+
+def _option(*flags: str, **settings: Any) -> Option:
+    return Option(flags=flags, settings=settings)
+
+
+def _flag(*flags: str, text: str) -> Option:
+    return _option(*flags, help=text, action="store_true")
+
+
+def _list(*flags: str, text: str, metavar: str) -> Option:
+    return _option(*flags, help=text, metavar=metavar, nargs="+", action="extend", default=None)
+
+
+JSON = _flag("--json", text="print one JSON document on standard output and nothing else")
+HERE = _flag("--here", text="do it in this process instead of starting a DAG run")
+WAIT = _flag("--wait", text="wait until the run is over; exit 1 when it failed")
+UNTIL_APPROVAL = _flag("--until-approval", text="wait, but no longer than until a person is asked")
+PLAN = _option("plan", metavar="PLAN", help="id of the plan")
+MAYBE_PLAN = _option("plan", metavar="PLAN", nargs="?", help="id of the plan; the newest when left out")
+CONNECTION = _option("conn_id", metavar="CONN_ID", help="connection of the catalog")
+TABLES = _list("--tables", metavar="GLOB", text="tables, as globs over namespace.table (default: all)")
+OF_PLAN = _list("--tables", metavar="GLOB", text="only these tables of the plan, as globs over namespace.table")
+
+
+def _command(name: str, text: str, run: str, *options: Option) -> Command:
+    return Command(name=name, help=text, run=run, options=(*options, JSON))
+
+
+_PLAN_OPTIONS = (
+    _option("--source", metavar="CONN_ID", help="connection of the catalog to move from"),
+    _option("--target", metavar="CONN_ID", help="connection of the catalog to move to"),
+    TABLES,
+    _option("--method", help="auto, or a copy method for all tables (default: auto)", default="auto",
+            choices=("auto", "copy_files", "insert_select", "register")),
+    _list("--mapping", metavar="RULE", text="mapping rules: explicit:a.b=c.d, prefix:old.=new., suffix:…, regex:/…/ => …"),
+    _list("--accept-losses", metavar="LOSS", text="ids of losses you accept"),
+    _option("--approval", help="whether a person approves the cut-over (default: required)",
+            choices=("required", "none"), default="required"),
+    _flag("--allow-zero-copy", text="allow the method register, which shares files with the source"),
+    _option("--max-cost", type=float, metavar="MONEY", help="refuse a plan that costs more"),
+    _option("--deadline", metavar="TIME", default="", help="refuse a plan that cannot be done by this ISO 8601 time"),
+    _option("--cutover-window", metavar="WINDOW", default="", help="when tables may be swapped: cron|minutes|time zone"),
+    _option("--wave-tables", type=int, metavar="N", help="most tables in a wave"),
+    _option("--plan-id", metavar="ID", default="", help="id of the plan (default: made from the time)"),
+    _option("--inventory", metavar="ID", default="", help="plan on this inventory instead of taking a new one"),
+    _option("--from-csv", metavar="FILE", help="take selection and mapping from this CSV file"),
+    _option("--csv", metavar="FILE", help="write selection and mapping as CSV"),
+    _option("--out", metavar="FILE", help="write the plan as JSON, to read, edit and hand back"),
+    _option("--reseal", metavar="FILE", help="accept a plan file that was edited: check it and write its new digest"),
+    _flag("--dry-run", text="print the plan and keep nothing"),
+)  # fmt: skip
+
+COMMANDS: tuple[Command, ...] = (
+    _command("init", "Prepare this installation: ledger, pool, DAGs", "init:init",
+             _option("--slots", type=int, metavar="N", help="slots of the pool (default: [icebridge] max_parallel_writers)"),
+             _flag("--keep-paused", text="do not unpause the DAGs")),
+    _command("doctor", "Check this installation; every fault with its fix", "doctor:doctor",
+             _list("--connections", metavar="CONN_ID", text="also check what these catalog connections may do")),
+    _command("check-connection", "List, read, write and delete a probe; name the missing right",
+             "catalog:check_connection", CONNECTION),
+    _command("inventory", "Read what a catalog holds, from metadata alone", "catalog:inventory", CONNECTION, TABLES,
+             _flag("--no-inspect", text="do not read manifests (quicker; broken tables are not found)")),
+    _command("assess", "Write one HTML file: what goes, what is lost, what is broken, price and hours",
+             "catalog:assess", CONNECTION, TABLES,
+             _option("--target", metavar="CONN_ID", default="", help="assess against this target's abilities"),
+             _option("--inventory", metavar="ID", default="", help="assess this inventory instead of taking a new one"),
+             _option("--out", metavar="FILE", default="icebridge-assessment.html", help="(default: %(default)s)")),
+    _command("plan", "Plan a migration", "plan:plan", *_PLAN_OPTIONS),
+    _command("apply", "Start the migration of a plan", "apply:apply",
+             _option("plan", metavar="PLAN|FILE", help="id of a plan, or a plan file"), WAIT, UNTIL_APPROVAL),
+    _command("status", "Where every table of a plan is", "status:status", MAYBE_PLAN,
+             _flag("--all", text="list all plans")),
+    _command("retry", "Go on with a plan: what is done stays done", "apply:retry", PLAN, OF_PLAN, WAIT,
+             UNTIL_APPROVAL, HERE),
+    _command("rollback", "Undo the cut-over of a plan, from any point", "undo:rollback", PLAN, OF_PLAN, WAIT, HERE),
+    _command("purge", "Delete archived tables after the grace period", "undo:purge", PLAN, OF_PLAN, WAIT, HERE,
+             _option("--confirm", metavar="PLAN", default="", help="with --here: the plan's id again, in place of the approval")),
+    _command("report", "The verdicts of a plan, and their Data Docs", "report:report", MAYBE_PLAN,
+             _option("--out", metavar="FOLDER", help="build Data Docs there")),
+    Command(name="audit", help="The hash-chained record", children=(
+        _command("verify", "Check the event chain and every certificate", "audit:verify", MAYBE_PLAN,
+                 _option("--bundle", metavar="FILE", help="check a bundle instead, without a ledger"),
+                 _option("--public-key", metavar="FILE", help="PEM file of the key that must have signed")),
+        _command("bundle", "Write one zip with everything an auditor needs, readable offline", "audit:bundle", PLAN,
+                 _option("--out", metavar="FILE", help="(default: icebridge-<plan>.zip)")),
+    )),
+    Command(name="db", help="The ledger's database", children=(
+        _command("migrate", "Bring the ledger to this version", "db:migrate"),
+        _command("backup", "Write the ledger to a file", "db:backup",
+                 _option("file", metavar="FILE", help="JSON lines with a digest")),
+        _command("restore", "Fill an empty ledger from a backup", "db:restore",
+                 _option("file", metavar="FILE", help="what db backup wrote")),
+        _command("rebuild", "Rebuild lost records from the tables' own properties", "db:rebuild", CONNECTION),
+    )),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Fingerprints of table content (docs/fingerprint.md), read independently of the copying engine."""

@@ -1,0 +1,1 @@
+"""The embedded engine: copies Iceberg tables within this process."""

@@ -1,0 +1,1 @@
+"""What Airflow's servers load: the API of IceBridge."""

@@ -1,0 +1,1 @@
+"""The FastAPI app below ``/icebridge``: closed unless a route says otherwise."""

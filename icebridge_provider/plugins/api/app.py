@@ -1,0 +1,67 @@
+"""The app: three health routes that anybody may ask, metrics behind a credential, 404 for all else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Depends, FastAPI, Response
+from fastapi.responses import JSONResponse
+
+from icebridge_provider.plugins.api import auth
+from icebridge_provider.plugins.api.headers import SecurityHeaders
+from icebridge_provider.plugins.api.health import Health
+from icebridge_provider.plugins.api.metrics import CONTENT_TYPE, Metrics
+
+if TYPE_CHECKING:
+    from icebridge_provider.ports import Ledger
+
+OpenLedger = Callable[[], "Ledger"]
+
+
+def create_app(
+    open_ledger: OpenLedger | None = None, guard: Callable[..., Any] | None = None
+) -> FastAPI:
+    """Return the app.
+
+    :param open_ledger: opens the ledger, checked to be migrated; by default the one of ``[icebridge] ledger_conn_id``.
+    :param guard: FastAPI dependency of all routes that need a credential; by default :func:`auth.guard`.
+    """
+    open_ledger = open_ledger or _configured_ledger
+    app = FastAPI(title="IceBridge", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.add_middleware(SecurityHeaders)
+    _add_health(app, Health(open_ledger))
+    _add_metrics(app, Metrics(open_ledger), guard or auth.guard())
+    return app
+
+
+def _add_health(app: FastAPI, health: Health) -> None:
+    """Add probes; kubelets have no credential, so these say ``ok`` or ``not ok`` and nothing more."""
+
+    @app.get("/health/live")
+    def live() -> JSONResponse:
+        return _verdict(True)
+
+    @app.get("/health/ready")
+    def ready() -> JSONResponse:
+        return _verdict(health.ready())
+
+    @app.get("/health/startup")
+    def startup() -> JSONResponse:
+        return _verdict(health.started())
+
+
+def _add_metrics(app: FastAPI, metrics: Metrics, guard: Callable[..., Any]) -> None:
+    @app.get("/metrics", dependencies=[Depends(guard)])
+    def scrape() -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _verdict(ok: bool) -> JSONResponse:
+    return JSONResponse({"status": "ok" if ok else "not ok"}, 200 if ok else 503)
+
+
+def _configured_ledger() -> Ledger:
+    from icebridge_provider.hooks.ledger import LedgerHook
+
+    return LedgerHook().ledger()

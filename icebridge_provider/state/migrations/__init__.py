@@ -1,0 +1,1 @@
+"""Alembic migrations of the ledger; run by ``airflow icebridge db migrate``."""

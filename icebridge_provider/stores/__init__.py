@@ -1,0 +1,1 @@
+"""Files of storage systems: local folders and object stores."""

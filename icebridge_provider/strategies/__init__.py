@@ -1,0 +1,60 @@
+"""How a table plan becomes work for an engine: one function a copy method, in one dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from icebridge_provider.model.job import JobSpec, token
+from icebridge_provider.model.plan import CopyMethod, MigrationPlan, TablePlan
+from icebridge_provider.model.table import LoadedTable
+
+Strategy = Callable[[TablePlan, LoadedTable], JobSpec]
+
+
+def copy_files(table: TablePlan, loaded: LoadedTable) -> JobSpec:
+    """Copy every file byte for byte and rewrite only the paths in the metadata: history and ids stay."""
+    return _job(CopyMethod.COPY_FILES, table, loaded)
+
+
+def insert_select(table: TablePlan, loaded: LoadedTable) -> JobSpec:
+    """Read the rows of the pinned snapshot and write them anew: history and delete files go, rows stay."""
+    return _job(CopyMethod.INSERT_SELECT, table, loaded)
+
+
+def register(table: TablePlan, loaded: LoadedTable) -> JobSpec:
+    """Share the source's files: only a metadata file is written."""
+    return _job(CopyMethod.REGISTER, table, loaded)
+
+
+STRATEGIES: dict[CopyMethod, Strategy] = {
+    CopyMethod.COPY_FILES: copy_files,
+    CopyMethod.INSERT_SELECT: insert_select,
+    CopyMethod.REGISTER: register,
+}
+
+
+def job_for(
+    plan: MigrationPlan, table: TablePlan, loaded: LoadedTable, generation: int, previous: str = ""
+) -> tuple[JobSpec, str]:
+    """Return the job that brings ``table`` to the head of ``loaded``, and its token.
+
+    :param previous: target metadata file of an earlier copy that is to be brought up to date. Each head of the
+        source then has a token of its own, and so has each generation of a failing copy.
+    """
+    job = replace(STRATEGIES[table.method](table, loaded), plan_id=plan.plan_id, previous_metadata_location=previous)
+    step = f"sync {loaded.metadata_location}" if previous else "copy"
+    return job, token(plan.digest, table.source, step, generation)
+
+
+def _job(method: CopyMethod, table: TablePlan, loaded: LoadedTable) -> JobSpec:
+    return JobSpec(
+        plan_id="",
+        method=method,
+        source=table.source,
+        staged=table.staged,
+        metadata_location=loaded.metadata_location,
+        snapshot_id=loaded.current_snapshot_id,
+        location=table.location,
+        properties=table.properties,
+    )
