@@ -37,8 +37,8 @@ def check_connection(catalog: Catalog) -> list[Result]:
     tables = _try(results, "list tables", lambda: _tables(catalog, namespaces), lambda found: f"{len(found)} seen")
     _check_reading(catalog, tables or [], results)
     if not catalog.writable():
-        for check in ("write and delete a file", "create a table"):
-            results.append(_result(check, SKIPPED, "the connection is read-only"))
+        skipped = ("write and delete a file", "create a table")
+        results.extend(_result(check, SKIPPED, "the connection is read-only") for check in skipped)
         return results
     _check_writing(catalog, namespaces, results)
     return results
@@ -57,7 +57,9 @@ def _check_reading(catalog: Catalog, tables: list[TableIdentifier], results: lis
     if not tables:
         results.append(_result("read a table", SKIPPED, "there is no table to read"))
         return
-    loaded = _try(results, "read a table", lambda: _first_readable(catalog, tables), lambda found: str(found.identifier))
+    loaded = _try(
+        results, "read a table", lambda: _first_readable(catalog, tables), lambda found: str(found.identifier)
+    )
     if loaded is not None:
         _try(results, "read a byte", lambda: _read_byte(loaded), lambda found: found)
 
@@ -136,7 +138,9 @@ def _register(catalog: Catalog, table: TableIdentifier, folder: str, metadata: s
             catalog.register(table, metadata)
         if catalog.load(table) is None:
             raise ConfigurationError(
-                "IB-214", f"The probe table {table} was registered and cannot be found.", remedy="See the catalog's log."
+                "IB-214",
+                f"The probe table {table} was registered and cannot be found.",
+                remedy="See the catalog's log.",
             )
     finally:
         with side_effect("check.drop"):
@@ -146,14 +150,14 @@ def _register(catalog: Catalog, table: TableIdentifier, folder: str, metadata: s
 
 def _remove_empty(folder: str) -> None:
     """Take the probe's folders away again where folders are things of their own, and only empty ones."""
-    import os
+    from pathlib import Path
 
     from icebridge_provider.stores.local import local_path
 
     path = local_path(folder)
     for empty in (f"{path}/metadata", path) if path else ():
         with contextlib.suppress(OSError):
-            os.rmdir(str(empty))
+            Path(empty).rmdir()
 
 
 def _drop(catalog: Catalog, table: TableIdentifier) -> None:
@@ -167,7 +171,11 @@ def _drop(catalog: Catalog, table: TableIdentifier) -> None:
 
 
 def _empty_table(folder: str) -> dict[str, Any]:
-    schema = {"type": "struct", "schema-id": 0, "fields": [{"id": 1, "name": "probe", "required": False, "type": "int"}]}
+    schema = {
+        "type": "struct",
+        "schema-id": 0,
+        "fields": [{"id": 1, "name": "probe", "required": False, "type": "int"}],
+    }
     return {
         "format-version": 2,
         "table-uuid": str(uuid.uuid4()),

@@ -55,9 +55,7 @@ def parse_metadata(table: TableIdentifier, location: str, data: bytes) -> dict[s
     """
     try:
         text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        metadata = json.loads(text)
-        if not isinstance(metadata, dict):
-            raise TypeError("not a JSON object")
+        metadata = dict(json.loads(text))
         int(metadata["format-version"])
         str(metadata["location"])
     except (OSError, EOFError, ValueError, TypeError, KeyError) as error:

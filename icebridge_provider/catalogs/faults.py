@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from icebridge_provider.model.redaction import scrubbed
 from icebridge_provider.exceptions import NOTHING_CHANGED, ConfigurationError, IceBridgeError, TransientError
+from icebridge_provider.model.redaction import scrubbed
 
 _REFUSED_LOGIN = {"UnauthorizedError", "AuthorizationExpiredError", "OAuthError", "NoCredentialsError"}
 _FORBIDDEN = {"ForbiddenError", "PermissionError", "SignError"}
@@ -63,7 +63,7 @@ def translated(attempt: Attempt) -> Iterator[None]:
         yield
     except IceBridgeError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - drivers raise anything
         raise error_for(error, attempt) from None
 
 

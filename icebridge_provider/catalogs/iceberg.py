@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from icebridge_provider.catalogs import entries, locations
+from icebridge_provider.catalogs import entries, locations, refusals
 from icebridge_provider.catalogs.faults import Attempt, error_for, host_of, said, translated
 from icebridge_provider.catalogs.native import kind_of, open_native
-from icebridge_provider.exceptions import ConfigurationError, IceBridgeError
+from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, TransientError
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.retry import transient
@@ -152,7 +152,9 @@ class IcebergCatalog:
             return entries.find_entry(self.native, table)
 
         try:
-            return self._read(f"load {table.path}", found, keep=(entries.MetadataGone, FileNotFoundError, ValidationError))
+            return self._read(
+                f"load {table.path}", found, keep=(entries.MetadataGone, FileNotFoundError, ValidationError)
+            )
         except (entries.MetadataGone, FileNotFoundError, ValidationError) as error:
             raise entries.unreadable(table, "", said(error)) from None
 
@@ -199,17 +201,14 @@ class IcebergCatalog:
         for key in ("location", "warehouse", "default-base-location"):
             if locations.is_path(str(known.get(key, ""))):
                 return str(known[key])
-        raise ConfigurationError(
-            "IB-205",
-            f"Catalog {self._name!r} does not tell where new tables go.",
-            remedy=f'Add {{"location": "s3://bucket/folder"}} to the extra of connection {self._name!r}.',
-            catalog=self._name,
-        )
+        raise refusals.no_folder(self._name)
 
     def _namespace_location(self, namespace: tuple[str, ...]) -> str:
         if namespace not in self._bases:
             try:
-                found = self._read("read namespace properties", lambda: self.native.load_namespace_properties(namespace))
+                found = self._read(
+                    "read namespace properties", lambda: self.native.load_namespace_properties(namespace)
+                )
             except ConfigurationError as error:
                 if error.code not in {"IB-210", "IB-212"}:
                     raise
@@ -243,7 +242,7 @@ class IcebergCatalog:
         def there() -> bool:
             entry = self._entry(table)
             if entry is not None and entry.metadata_location != metadata_location:
-                raise self._taken(table)
+                raise refusals.taken(table)
             return entry is not None
 
         if not there():
@@ -262,9 +261,9 @@ class IcebergCatalog:
         new = table.named(name)
         before = self._entry(table)
         if before is None:
-            raise self._gone(table)
+            raise refusals.gone(table)
         if self._entry(new) is not None:
-            raise self._taken(new)
+            raise refusals.taken(new)
         attempt = self._attempt(f"rename {table.path} to {name}", f"rename tables in {'.'.join(table.namespace)}")
         old_path, new_path = (*table.namespace, table.name), (*new.namespace, new.name)
         self._change(
@@ -281,10 +280,10 @@ class IcebergCatalog:
         left, arrived = self._entry(old), self._entry(new)
         if arrived is None:
             if left is None:
-                raise self._gone(old)
+                raise refusals.gone(old)
             return False
         if arrived.metadata_location != metadata_location:
-            raise self._taken(new)
+            raise refusals.taken(new)
         if left is not None and left.metadata_location == metadata_location:
             self.drop_entry(old)
         return True
@@ -311,7 +310,7 @@ class IcebergCatalog:
         def there() -> bool:
             loaded = self.load(table)
             if loaded is None:
-                raise self._gone(table)
+                raise refusals.gone(table)
             return all(loaded.properties.get(key) == value for key, value in wanted.items())
 
         def commit() -> None:
@@ -323,18 +322,16 @@ class IcebergCatalog:
 
     # How calls are made
 
-    def _read(
-        self, what: str, call: Callable[[], T], right: str = _READ, keep: tuple[type[Exception], ...] = ()
-    ) -> T:
+    def _read(self, what: str, call: Callable[[], T], right: str = _READ, keep: tuple[type[Exception], ...] = ()) -> T:
         attempt = self._attempt(what, right)
         self.native  # noqa: B018 - opened here, so that opening is not tried three times three times
 
         def once() -> T:
             try:
                 return call()
-            except (IceBridgeError, *keep):
-                raise
             except Exception as error:
+                if isinstance(error, (IceBridgeError, *keep)):
+                    raise
                 raise self._read_error(error, attempt) from None
 
         return transient(once)
@@ -356,10 +353,16 @@ class IcebergCatalog:
         def once() -> None:
             try:
                 act()
-            except Exception as error:
-                if done():
+            except Exception as error:  # noqa: BLE001 - drivers raise anything
+                if looked():
                     return
                 raise error_for(error, attempt) from None
+
+        def looked() -> bool:
+            try:
+                return done()
+            except TransientError as error:
+                raise refusals.unknown_outcome(error, attempt.what) from None
 
         transient(once)
 
@@ -378,35 +381,8 @@ class IcebergCatalog:
 
     def _refuse_if_read_only(self, what: str) -> None:
         if self._read_only:
-            raise ConfigurationError(
-                "IB-207",
-                f"Connection {self._name!r} is read-only and cannot {what}.",
-                remedy=f"Take read_only out of the extra of connection {self._name!r} if IceBridge may change it.",
-                catalog=self._name,
-            )
+            raise refusals.read_only(self._name, what)
 
     def _refuse_dotted(self, namespace: tuple[str, ...]) -> None:
         if self.kind == "sql" and any("." in part for part in namespace):
-            raise ConfigurationError(
-                "IB-213",
-                f"An SQL catalog cannot hold the namespace {namespace!r}: it separates levels by dots.",
-                remedy="Map it to another namespace, for example with the mapping rule prefix:`a.b`.=a_b.",
-                catalog=self._name,
-            )
-
-    def _taken(self, table: TableIdentifier) -> IceBridgeError:
-        return ConfigurationError(
-            "IB-206",
-            f"The name {table} is taken by another table.",
-            remedy="Rename or drop that table, or map this one to another name.",
-            table=str(table),
-        )
-
-    def _gone(self, table: TableIdentifier) -> IceBridgeError:
-        return ConfigurationError(
-            "IB-208",
-            f"There is no table {table}.",
-            remedy="It was renamed or dropped meanwhile; see who did in the catalog's own log.",
-            table=str(table),
-        )
-
+            raise refusals.dotted(self._name, namespace)

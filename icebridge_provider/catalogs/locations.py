@@ -11,7 +11,7 @@ _LONGEST = 100
 
 def is_path(text: str) -> bool:
     """Say whether a ``warehouse`` is a place for files; for many REST catalogs it is only a name."""
-    return text.startswith("/") or "://" in text or text.startswith("file:")
+    return text.startswith(("/", "file:")) or "://" in text
 
 
 def table_folder(base: str, levels: tuple[str, ...], name: str, suffix: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any, cast
 
 from icebridge_provider.catalogs.facts import current_snapshot
 from icebridge_provider.model.inventory import BadFile
@@ -147,8 +147,7 @@ def _avro(data: bytes) -> Iterator[dict[str, Any]]:
 
     import fastavro
 
-    source: IO[bytes] = io.BytesIO(data)
-    yield from fastavro.reader(source)
+    yield from cast("Iterator[dict[str, Any]]", fastavro.reader(io.BytesIO(data)))
 
 
 def _live_file(entry: Mapping[str, Any]) -> LiveFile:

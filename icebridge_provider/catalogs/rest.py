@@ -28,7 +28,6 @@ class TimedRestCatalog(RestCatalog):
         session.mount("http://", adapter)
         return session
 
-
     def list_namespaces(self, namespace: str | Identifier = ()) -> list[Identifier]:
         """List children of a namespace.
 
@@ -36,7 +35,7 @@ class TimedRestCatalog(RestCatalog):
         """
         parent = self.identifier_to_tuple(namespace)
         if all(quote(part, safe="") == part for part in parent):
-            return super().list_namespaces(namespace)
+            return list(super().list_namespaces(namespace))
         found: list[Identifier] = []
         params = {"parent": self._namespace_separator.join(parent)}
         while True:

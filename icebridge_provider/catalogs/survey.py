@@ -44,7 +44,9 @@ def survey(loaded: LoadedTable, store: FileStore, level: str) -> tuple[TableFact
         evidence["dangling_deletes"], evidence["deletes_not_read"] = _dangling(store, reading)
     elif whole:
         evidence["dangling_deletes"] = tuple(_dangling_by_name(reading.current))[:EXAMPLES]
-    return facts, Evidence(**evidence, **_sorted(bad), **_paths(facts.location, reading))
+    evidence.update(_sorted(bad))
+    evidence.update(_paths(facts.location, reading))
+    return facts, Evidence(**evidence)
 
 
 def _sorted(bad: Iterable[BadFile]) -> dict[str, tuple[BadFile, ...]]:

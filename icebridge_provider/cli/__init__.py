@@ -31,7 +31,7 @@ def _airflow(command: Command) -> ActionCommand | GroupCommand:
         return GroupCommand(
             name=command.name, help=command.help, subcommands=[_airflow(child) for child in command.children]
         )
-    arguments = tuple(Arg(option.flags, **option.settings) for option in command.options)
+    arguments = tuple(Arg(option.flags, **option.settings) for option in command.options)  # type: ignore[no-untyped-call]
     return ActionCommand(name=command.name, help=command.help, func=action(command), args=arguments)
 
 

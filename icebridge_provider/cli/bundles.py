@@ -49,7 +49,7 @@ def bring_in(bundle_name: str) -> list[str]:
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
     from airflow.utils.session import create_session
 
-    manager = DagBundlesManager()
+    manager = DagBundlesManager()  # type: ignore[no-untyped-call]
     with create_session() as session:
         manager.sync_bundles_to_db(session=session)
     bundle = manager.get_bundle(bundle_name)

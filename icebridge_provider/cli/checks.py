@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from icebridge_provider.cli import bundles, runs, surroundings
 from icebridge_provider.exceptions import IceBridgeError
+from icebridge_provider.model.settings import SHORTEST_SCRAPE_SECRET
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 
@@ -70,7 +71,9 @@ def _chain() -> Iterator[Diagnosis]:
     if report.intact:
         yield _ok("event chain", f"{report.events:,} events, unbroken")
     else:
-        yield _wrong("event chain", "; ".join(report.problems[:3]), "Run `airflow icebridge audit verify` for all of it.")
+        yield _wrong(
+            "event chain", "; ".join(report.problems[:3]), "Run `airflow icebridge audit verify` for all of it."
+        )
 
 
 def _executor() -> str:
@@ -165,11 +168,11 @@ def _scraping() -> Iterator[Diagnosis]:
         yield _ok("metrics", "/icebridge/metrics is for Airflow's users only")
         return
     length = len(surroundings.password(conn_id))
-    if length < surroundings.SHORTEST_SECRET:
+    if length < SHORTEST_SCRAPE_SECRET:
         yield _wrong(
             "metrics",
             f"the password of {conn_id} has {length} characters: no scraper is let in",
-            f"Give it at least {surroundings.SHORTEST_SECRET}, for example from `openssl rand -hex 24`.",
+            f"Give it at least {SHORTEST_SCRAPE_SECRET}, for example from `openssl rand -hex 24`.",
         )
     else:
         yield _ok("metrics", f"scrapers with the password of {conn_id} may read /icebridge/metrics")
@@ -177,14 +180,14 @@ def _scraping() -> Iterator[Diagnosis]:
 
 def _connections() -> Iterator[Diagnosis]:
     found = surroundings.catalog_connections()
-    broken = {}
+    broken: dict[str, IceBridgeError] = {}
     for conn_id in found:
         try:
             surroundings.catalog(conn_id)
         except IceBridgeError as error:
             broken[conn_id] = error
-    for conn_id, error in broken.items():
-        yield _wrong(f"connection {conn_id}", f"{error.code} {error.message}", error.remedy)
+    for conn_id, problem in broken.items():
+        yield _wrong(f"connection {conn_id}", f"{problem.code} {problem.message}", problem.remedy)
     healthy = [conn_id for conn_id in found if conn_id not in broken]
     if healthy:
         yield _ok("connections", f"{', '.join(healthy)}; `icebridge check-connection` tries what they may do")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from typing import Any
 
@@ -16,12 +19,8 @@ def execute(run: str, arguments: Any, output: Output | None = None) -> int:
     An :class:`IceBridgeError` is printed with its code, remedy and what changed, never as a traceback.
     """
     output = output or Output(as_json=bool(getattr(arguments, "json", False)))
-    _prepare()
-    module, _, name = run.partition(":")
     try:
-        command = getattr(import_module(f"icebridge_provider.cli.commands.{module}"), name)
-        answer: Answer = command(arguments, output)
-        return output.show(answer)
+        return output.show(_answer(run, arguments, output))
     except IceBridgeError as error:
         return output.refuse(error)
     except KeyboardInterrupt:
@@ -32,9 +31,29 @@ def execute(run: str, arguments: Any, output: Output | None = None) -> int:
         return OK
 
 
-def _prepare() -> None:
-    """Let this process read connections as Airflow's servers do, and keep log lines out of standard output."""
+def _answer(run: str, arguments: Any, output: Output) -> Answer:
+    # as Airflow's own commands that read connections do: without it only environment variables are looked at
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    from airflow.cli.utils import redirect_stdout_log_handlers_to_stderr
+    module, _, name = run.partition(":")
+    with _standard_output_kept_clean():
+        command = getattr(import_module(f"icebridge_provider.cli.commands.{module}"), name)
+        found: Answer = command(arguments, output)
+        return found
 
-    redirect_stdout_log_handlers_to_stderr()
+
+@contextmanager
+def _standard_output_kept_clean() -> Iterator[None]:
+    """Send to standard error what Airflow's loggers and any library print: standard output is for the answer."""
+    with redirect_stdout(sys.stderr):
+        if sys.__stdout__ is None or sys.__stdout__.closed:
+            yield
+            return
+        sys.__stdout__.flush()
+        kept = os.dup(1)
+        os.dup2(2, 1)
+        try:
+            yield
+        finally:
+            sys.__stdout__.flush()
+            os.dup2(kept, 1)
+            os.close(kept)

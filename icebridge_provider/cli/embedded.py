@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from icebridge_provider.cli import surroundings
 from icebridge_provider.cli.output import Answer, Grid, Output
 from icebridge_provider.exceptions import ConfigurationError, IceBridgeError
 from icebridge_provider.model.plan import Approval, MigrationPlan, TablePlan
 from icebridge_provider.planning.selection import select
+from icebridge_provider.steps.site import Site
 
 _COLUMNS = ("table", "outcome", "code", "message", "remedy")
 
@@ -25,20 +25,15 @@ def chosen(plan: MigrationPlan, globs: Sequence[str] | None) -> tuple[TablePlan,
     return tuple(table for table in plan.tables if table.source in wanted)
 
 
-def migrate(plan: MigrationPlan, tables: Iterable[TablePlan], output: Output) -> Answer:
-    """Copy, validate and catch up; certify what passed; cut over only where the plan needs no approval."""
+def migrate(site: Site, plan: MigrationPlan, tables: Sequence[TablePlan], output: Output) -> Answer:
+    """Copy, prove and catch up; certify what passed; cut over only where the plan needs no approval."""
     from icebridge_provider.steps.certify import certify_wave
     from icebridge_provider.steps.copy import copy_table
-    from icebridge_provider.steps.sync import sync_table
-    from icebridge_provider.steps.validate import validate_table
-
-    site = surroundings.site(plan)
+    from icebridge_provider.steps.sync import catch_up
 
     def bring(table: TablePlan) -> None:
         copy_table(site, plan, table)
-        validate_table(site, plan, table)
-        if sync_table(site, plan, table).get("moved"):
-            validate_table(site, plan, table)
+        catch_up(site, plan, table)
 
     rows = _each(tables, bring, output, "ready")
     ready = [table for table, row in zip(tables, rows, strict=True) if row["outcome"] == "ready"]
@@ -49,35 +44,34 @@ def migrate(plan: MigrationPlan, tables: Iterable[TablePlan], output: Output) ->
     return _answer(plan, rows, certificate=certified.get("digest", ""))
 
 
-def _cut_over(site: Any, plan: MigrationPlan, certified: dict[str, Any]) -> Callable[[TablePlan], Any]:
+def _cut_over(site: Site, plan: MigrationPlan, certified: dict[str, Any]) -> Callable[[TablePlan], Any]:
     from icebridge_provider.steps.cut_over import cut_over_table
 
-    who = surroundings.actor().who
+    who = site.actor.who
     return lambda table: cut_over_table(site, plan, table, certified["digest"], who, False)
 
 
-def rollback(plan: MigrationPlan, tables: Iterable[TablePlan], output: Output) -> Answer:
+def rollback(site: Site, plan: MigrationPlan, tables: Sequence[TablePlan], output: Output) -> Answer:
     """Undo cut-overs, the last table of the plan first."""
     from icebridge_provider.steps.rollback import rollback_table
 
-    site = surroundings.site(plan)
     backwards = tuple(tables)[::-1]
     return _answer(plan, _each(backwards, lambda table: rollback_table(site, plan, table), output, "rolled back"))
 
 
-def purge(plan: MigrationPlan, tables: Iterable[TablePlan], output: Output) -> Answer:
+def purge(site: Site, plan: MigrationPlan, tables: Sequence[TablePlan], output: Output) -> Answer:
     """Delete archived sources whose grace period is over."""
     from icebridge_provider.steps.purge import purge_table
 
-    site, who = surroundings.site(plan), surroundings.actor().who
+    who = site.actor.who
     return _answer(plan, _each(tables, lambda table: purge_table(site, plan, table, who), output, "purged"))
 
 
 def _each(
-    tables: Iterable[TablePlan], act: Callable[[TablePlan], Any], output: Output, outcome: str
+    tables: Sequence[TablePlan], act: Callable[[TablePlan], Any], output: Output, outcome: str
 ) -> list[dict[str, Any]]:
     """Do it for every table; one table's refusal does not stop the rest."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for table in tables:
         output.note(f"{table.source} …")
         try:
@@ -91,7 +85,9 @@ def _each(
 def _answer(plan: MigrationPlan, rows: list[dict[str, Any]], **more: Any) -> Answer:
     if not rows:
         raise ConfigurationError(
-            "IB-749", f"Plan {plan.plan_id} has no table to do this to.", remedy=f"Run `icebridge status {plan.plan_id}`."
+            "IB-749",
+            f"Plan {plan.plan_id} has no table to do this to.",
+            remedy=f"Run `icebridge status {plan.plan_id}`.",
         )
     grid = Grid(columns=_COLUMNS if any("code" in row for row in rows) else _COLUMNS[:2], rows=rows)
     well = all(row["outcome"] != "failed" for row in rows)

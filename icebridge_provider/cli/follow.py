@@ -100,4 +100,6 @@ def _verdict(run: runs.Run, plan_id: str, state: str, questions: list[runs.Quest
         return f"Plan {plan_id} awaits approval: {questions[0].url}"
     if state == "success":
         return f"{run.dag_id} is done. `icebridge status {plan_id}` shows every table."
-    return f"{run.dag_id} failed: {run.url}\n`icebridge status {plan_id}` says why; `icebridge retry {plan_id}` goes on."
+    return (
+        f"{run.dag_id} failed: {run.url}\n`icebridge status {plan_id}` says why; `icebridge retry {plan_id}` goes on."
+    )

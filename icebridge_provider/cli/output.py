@@ -67,7 +67,7 @@ class Output:
     def show(self, answer: Answer) -> int:
         """Print the answer and return the exit code."""
         if self.as_json:
-            print(json.dumps(codec.to_json(answer.document), indent=2, ensure_ascii=False), file=self.stdout)  # noqa: T201 - this is the printer
+            print(json.dumps(codec.to_json(answer.document), indent=2, ensure_ascii=False), file=self.stdout)
         else:
             console = self._console(self.stdout)
             for part in answer.shown:
@@ -77,7 +77,7 @@ class Output:
     def refuse(self, error: IceBridgeError) -> int:
         """Print an error with its code, remedy and what changed, and return the exit code."""
         if self.as_json:
-            print(json.dumps({"error": error.to_json()}, indent=2, ensure_ascii=False), file=self.stdout)  # noqa: T201 - this is the printer
+            print(json.dumps({"error": error.to_json()}, indent=2, ensure_ascii=False), file=self.stdout)
             return REFUSED
         console = self._console(self.stderr)
         for text, style in (

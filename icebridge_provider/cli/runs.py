@@ -58,7 +58,9 @@ def trigger(dag_id: str, conf: Mapping[str, Any]) -> Run:
     except (ParamValidationError, ValueError) as error:
         raise _unfit(dag_id, error) from error
     assert made is not None  # noqa: S101 - None stands only for "no DAG", which was asked above
-    return Run(dag_id=dag_id, run_id=made["dag_run_id"], state=str(made["state"]), url=run_url(dag_id, made["dag_run_id"]))
+    return Run(
+        dag_id=dag_id, run_id=made["dag_run_id"], state=str(made["state"]), url=run_url(dag_id, made["dag_run_id"])
+    )
 
 
 def _unfit(dag_id: str, error: Exception) -> ConfigurationError:
@@ -138,9 +140,7 @@ def state(run: Run) -> str:
     from sqlalchemy import select
 
     with create_session() as session:
-        found = session.scalar(
-            select(DagRun.state).where(DagRun.dag_id == run.dag_id, DagRun.run_id == run.run_id)
-        )
+        found = session.scalar(select(DagRun.state).where(DagRun.dag_id == run.dag_id, DagRun.run_id == run.run_id))
     if found is None:
         raise ConfigurationError(
             "IB-746",
@@ -227,7 +227,13 @@ def questions(plan_id: str = "") -> list[Question]:
 
 
 def _is_over(task: Any) -> bool:
-    return str(getattr(task.state, "value", task.state)) in {"success", "failed", "skipped", "removed", "upstream_failed"}
+    return str(getattr(task.state, "value", task.state)) in {
+        "success",
+        "failed",
+        "skipped",
+        "removed",
+        "upstream_failed",
+    }
 
 
 def _names(subject: str, plan_id: str) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from icebridge_provider.model.event import Actor
@@ -9,9 +12,11 @@ from icebridge_provider.model.event import Actor
 if TYPE_CHECKING:
     from icebridge_provider.model.plan import MigrationPlan
     from icebridge_provider.model.settings import Settings
-    from icebridge_provider.ports import Catalog
+    from icebridge_provider.ports import Catalog, Signer
     from icebridge_provider.state.ledger import SqlLedger
     from icebridge_provider.steps.site import Site
+
+CATALOG_TYPES = frozenset({"icebridge_catalog", "iceberg"})
 
 
 def actor() -> Actor:
@@ -42,9 +47,25 @@ def ledger() -> SqlLedger:
 
     :raises ConfigurationError: IB-111 when it is not migrated.
     """
-    from icebridge_provider.hooks.ledger import LedgerHook
+    made = raw_ledger()
+    made.check_migrated()
+    return made
 
-    return LedgerHook().ledger()
+
+@contextmanager
+def scratch_ledger() -> Iterator[SqlLedger]:
+    """Lend a ledger that is gone afterwards; for what is only to be shown."""
+    import tempfile
+
+    from icebridge_provider.state.ledger import SqlLedger
+
+    with tempfile.TemporaryDirectory(prefix="icebridge-") as folder:
+        made = SqlLedger(f"sqlite:///{folder}/scratch.db")
+        made.migrate()
+        try:
+            yield made
+        finally:
+            made.engine.dispose()
 
 
 def catalog(conn_id: str) -> Catalog:
@@ -59,6 +80,44 @@ def rights(conn_id: str) -> list[dict[str, str]]:
     from icebridge_provider.catalogs.check import check_connection
 
     return [dict(row) for row in check_connection(catalog(conn_id))]
+
+
+def catalog_connections() -> list[str]:
+    """Return the catalogs among the connections of the environment and the database; backends cannot be listed."""
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        stored = {(row.conn_id, row.conn_type) for row in session.scalars(select(Connection))}
+    prefix = "AIRFLOW_CONN_"
+    named = [name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)]
+    stored |= {(name, connection_type(name)) for name in named}
+    return sorted(conn_id for conn_id, kind in stored if kind in CATALOG_TYPES)
+
+
+def connection_type(conn_id: str) -> str:
+    """Return the type of a connection, empty when it cannot be read."""
+    from airflow.sdk.bases.hook import BaseHook
+
+    try:
+        return str(BaseHook.get_connection(conn_id).conn_type)
+    except Exception:  # noqa: BLE001 - one that cannot be parsed is of no type
+        return ""
+
+
+def password(conn_id: str) -> str:
+    """Return a connection's password. Never print it."""
+    from airflow.sdk.bases.hook import BaseHook
+
+    return BaseHook.get_connection(conn_id).password or ""
+
+
+def signer() -> Signer | None:
+    """Return what signs certificates, None when no key is configured."""
+    from icebridge_provider.hooks.site import signer_for
+
+    return signer_for(settings())
 
 
 def site(plan: MigrationPlan) -> Site:

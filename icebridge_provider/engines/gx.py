@@ -56,7 +56,7 @@ class _Session:
 
     def __init__(self) -> None:
         gx = _import_gx()
-        import pandas as pd
+        import pandas as pd  # type: ignore[import-untyped]
 
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = {"globally": False}

@@ -22,9 +22,9 @@ class ExpectMigratedTableToMatchSource(BatchExpectation):
     target_snapshot_id: int | None = None
     source_values: dict[str, str]
     target_values: dict[str, str]
-    details: dict[str, str] = {}
-    refused: list[str] = []
-    differences: list[dict[str, Any]] = []
+    details: dict[str, str] = {}  # noqa: RUF012 - pydantic copies defaults
+    refused: list[str] = []  # noqa: RUF012
+    differences: list[dict[str, Any]] = []  # noqa: RUF012
 
     metric_dependencies: ClassVar[tuple[str, ...]] = ()
     domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "table")

@@ -145,7 +145,9 @@ def apply(state: TableState, event: LedgerEvent) -> TableState:
             return _done(state, event)
         case Outcome.FAILED:
             failures = {**state.failures, event.step.value: state.failures.get(event.step.value, 0) + 1}
-            return replace(state, failures=failures, problem=_problem(event))
+            # a failed cut-over was undone: the proof still stands, the approval does not
+            back = State.VALIDATED if event.step is Step.CUT_OVER else state.state
+            return replace(state, state=back, failures=failures, problem=_problem(event))
         case Outcome.REFUSED:
             return replace(state, state=State.REFUSED, problem=_problem(event))
         case _:

@@ -47,7 +47,7 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadFile:
-    """A file that is not what the metadata says: ``kind`` is data, position deletes, equality deletes, manifest …
+    """A file that is not what the metadata says: ``kind`` is data, position deletes, equality deletes or manifest.
 
     ``actual`` is its size as stored, None when it is not there; ``current`` says whether the current snapshot needs
     it; ``reason`` is set when it is there in full but cannot be read.

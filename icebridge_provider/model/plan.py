@@ -108,13 +108,22 @@ class Wave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What the plan will take: seconds at ``throughput_mb_s``, and money at the stated rates."""
+    """What the plan will take: seconds at ``throughput_mb_s``, and money at the stated rates.
+
+    ``cost`` is ``transfer`` + ``compute`` + ``storage``: the last is what is stored twice for ``grace_days`` until
+    purge. ``measured`` says whether the speed was measured by earlier runs between these catalogs, or assumed.
+    """
 
     bytes: int
     seconds: float
     cost: float
     throughput_mb_s: float
     rates: Rates
+    transfer: float = 0.0
+    compute: float = 0.0
+    storage: float = 0.0
+    grace_days: int = 0
+    measured: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ from typing import Any
 
 from icebridge_provider.exceptions import ConfigurationError
 
+SHORTEST_SCRAPE_SECRET = 16  # characters; a shorter password of scrape_conn_id lets nobody in
+
 
 def _option(default: Any, text: str) -> Any:
     return field(default=default, metadata={"text": text})
@@ -19,7 +21,7 @@ class Settings:
 
     ledger_conn_id: str = _option("icebridge_ledger", "Connection of the ledger; without it an SQLite file is used.")
     signing_conn_id: str = _option("", "Connection whose password is the Ed25519 private key (PEM) for certificates.")
-    scrape_conn_id: str = _option("", "Connection whose password a metrics scraper sends as bearer to /icebridge/metrics.")
+    scrape_conn_id: str = _option("", "Connection whose password lets a metrics scraper read /icebridge/metrics.")
     allow_unapproved_cutover: bool = _option(False, "Whether approval=none is honoured.")
     approval_timeout_days: int = _option(7, "Days of silence after which a cut-over that awaits approval fails.")
     max_parallel_writers: int = _option(64, "Slots of the pool icebridge_writers: tables copied at once, all hosts.")

@@ -22,6 +22,7 @@ from icebridge_provider.planning.preflight import (
     size_of,
 )
 from icebridge_provider.planning.selection import select
+from icebridge_provider.planning.window import parse_window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +60,11 @@ def build_plan(
     """Return the sealed plan; blocked tables are left out, with their findings.
 
     :raises PreflightFailed: IB-316 when no table is left, saying why for each.
-    :raises ConfigurationError: IB-310 to IB-312, IB-315, IB-330, IB-331.
+    :raises ConfigurationError: IB-310 to IB-312, IB-315, IB-317, IB-330, IB-331.
     :raises LimitExceeded: IB-313, IB-314.
     """
     methods.requested(request)
+    parse_window(request.cutover_window)
     known = {table.identifier: table for table in inventory.tables}
     found_before = inventory.findings_by_table()
     tables: list[TablePlan] = []

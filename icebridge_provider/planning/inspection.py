@@ -21,7 +21,15 @@ _TYPES = re.compile(
     r"boolean|int|long|float|double|date|time|timestamp|timestamptz|timestamp_ns|timestamptz_ns|string|uuid|binary"
     r"|unknown|variant|geometry(\(.*\))?|geography(\(.*\))?|fixed\[\d+\]|decimal\(\d+, ?\d+\)"
 )
-Judgement = Callable[[TableIdentifier, TableFacts, Evidence], Iterator["Answer"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What a rule judges: the table's name, its facts and the evidence."""
+
+    table: TableIdentifier
+    facts: TableFacts
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +48,14 @@ class SourceRule:
     id: str
     severity: Severity
     check: str
-    judge: Judgement
+    judge: Callable[[Case], Iterator[Answer]]
 
 
 def inspect(table: ForeignTable, evidence: Evidence) -> tuple[Finding, ...]:
     """Return what is wrong with a source table, blocking findings first."""
     if table.facts is None:
         return (_unreadable(table),)
+    case = Case(table=table.identifier, facts=table.facts, evidence=evidence)
     found = [
         Finding(
             rule=rule.id,
@@ -57,7 +66,7 @@ def inspect(table: ForeignTable, evidence: Evidence) -> tuple[Finding, ...]:
             facts=answer.facts,
         )
         for rule in RULES
-        for answer in rule.judge(table.identifier, table.facts, evidence)
+        for answer in rule.judge(case)
     ]
     return tuple(sorted(found, key=lambda finding: finding.severity is not Severity.BLOCKING))
 
@@ -74,13 +83,13 @@ def _unreadable(table: ForeignTable) -> Finding:
     )
 
 
-def _totals_differ(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    if facts.manifests is None:
+def _totals_differ(case: Case) -> Iterator[Answer]:
+    if case.facts.manifests is None:
         return
-    counted = _countable(facts.manifests)
+    counted = _countable(case.facts.manifests)
     wrong = {
         key: {"summary": stated, "manifests": counted[key]}
-        for key, stated in evidence.claimed.items()
+        for key, stated in case.evidence.claimed.items()
         if key in counted and stated != counted[key]
     }
     if wrong:
@@ -88,8 +97,8 @@ def _totals_differ(table: TableIdentifier, facts: TableFacts, evidence: Evidence
         yield Answer(
             message=f"The current snapshot's summary does not match its manifests ({shown}). Some engines, Databricks "
             "among them, refuse to read such a table.",
-            remedy=f"{_call('rewrite_manifests', table)} then {_expire(table)} If it stays, "
-            f"{_call('rewrite_data_files', table)}",
+            remedy=f"{_call('rewrite_manifests', case.table)} then {_expire(case.table)} If it stays, "
+            f"{_call('rewrite_data_files', case.table)}",
             facts={"totals": wrong},
         )
 
@@ -103,29 +112,29 @@ def _countable(totals: FileTotals) -> dict[str, int]:
     }
 
 
-def _current_file_missing(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    lost = [bad for bad in evidence.missing if bad.current and _holds_rows(bad)]
+def _current_file_missing(case: Case) -> Iterator[Answer]:
+    lost = [bad for bad in case.evidence.missing if bad.current and _holds_rows(bad)]
     if lost:
         yield Answer(
             message=f"{_files(lost)} of the current snapshot {_are(lost)} not there: {_some(lost)}.",
             remedy="Restore from the storage's versions or a backup. If the rows are lost for good, delete the "
-            f"partition or go back to a snapshot that is whole: {_call('rollback_to_snapshot', table, ', <id>')}",
+            f"partition or go back to a snapshot that is whole: {_call('rollback_to_snapshot', case.table, ', <id>')}",
             facts=_facts(lost),
         )
 
 
-def _old_file_missing(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    lost = [bad for bad in evidence.missing if not bad.current and bad.kind != "statistics"]
+def _old_file_missing(case: Case) -> Iterator[Answer]:
+    lost = [bad for bad in case.evidence.missing if not bad.current and bad.kind != "statistics"]
     if lost:
         yield Answer(
             message=f"{_files(lost)} that only older snapshots need {_are(lost)} not there: {_some(lost)}.",
-            remedy=f"Expire those snapshots: {_expire(table)}",
+            remedy=f"Expire those snapshots: {_expire(case.table)}",
             facts=_facts(lost),
         )
 
 
-def _size_differs(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    short = [bad for bad in evidence.short if _holds_rows(bad)]
+def _size_differs(case: Case) -> Iterator[Answer]:
+    short = [bad for bad in case.evidence.short if _holds_rows(bad)]
     if short:
         sizes = ", ".join(f"{bad.path} has {bad.actual} of {bad.expected} bytes" for bad in short[:SHOWN])
         yield Answer(
@@ -136,21 +145,21 @@ def _size_differs(table: TableIdentifier, facts: TableFacts, evidence: Evidence)
         )
 
 
-def _manifest_missing(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    lost = [bad for bad in evidence.missing if bad.current and not _holds_rows(bad) and bad.kind != "statistics"]
+def _manifest_missing(case: Case) -> Iterator[Answer]:
+    lost = [bad for bad in case.evidence.missing if bad.current and not _holds_rows(bad) and bad.kind != "statistics"]
     if lost:
         yield Answer(
             message=f"The current snapshot's {lost[0].kind} is not there: {_some(lost)}. Nobody can read the table.",
             remedy="Restore from the storage's versions or a backup, or go back to a snapshot that is whole: "
-            f"{_call('rollback_to_snapshot', table, ', <id>')}",
+            f"{_call('rollback_to_snapshot', case.table, ', <id>')}",
             facts=_facts(lost),
         )
 
 
-def _manifest_unreadable(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    broken = evidence.unreadable
+def _manifest_unreadable(case: Case) -> Iterator[Answer]:
+    broken = case.evidence.unreadable
     if broken:
-        fix = _expire(table) if not any(bad.current for bad in broken) else _call("rewrite_manifests", table)
+        fix = _expire(case.table) if not any(bad.current for bad in broken) else _call("rewrite_manifests", case.table)
         yield Answer(
             message=f"{_files(broken)} cannot be read: {broken[0].path} ({broken[0].reason}).",
             remedy=f"Restore from the storage's versions or a backup; else {fix}",
@@ -158,94 +167,96 @@ def _manifest_unreadable(table: TableIdentifier, facts: TableFacts, evidence: Ev
         )
 
 
-def _manifest_length(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    wrong = [bad for bad in evidence.short if not _holds_rows(bad)]
+def _manifest_length(case: Case) -> Iterator[Answer]:
+    wrong = [bad for bad in case.evidence.short if not _holds_rows(bad)]
     if wrong:
         yield Answer(
             message=f"{_files(wrong)} {_have(wrong)} another length than the metadata says: {_some(wrong)}. Some "
             "readers then skip entries without a word.",
-            remedy=f"{_call('rewrite_manifests', table)} then {_expire(table)}",
+            remedy=f"{_call('rewrite_manifests', case.table)} then {_expire(case.table)}",
             facts=_facts(wrong),
         )
 
 
-def _statistics_missing(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    lost = [bad for bad in evidence.missing if bad.kind == "statistics"]
+def _statistics_missing(case: Case) -> Iterator[Answer]:
+    lost = [bad for bad in case.evidence.missing if bad.kind == "statistics"]
     if lost:
         yield Answer(
             message=f"{_files(lost)} {_are(lost)} not there: {_some(lost)}. Queries plan worse, rows are not affected.",
-            remedy=f"Compute them again: {_call('compute_table_stats', table)}",
+            remedy=f"Compute them again: {_call('compute_table_stats', case.table)}",
             facts=_facts(lost),
         )
 
 
-def _dangling(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    if evidence.dangling_deletes:
-        shown = ", ".join(evidence.dangling_deletes[:SHOWN])
+def _dangling(case: Case) -> Iterator[Answer]:
+    if case.evidence.dangling_deletes:
+        shown = ", ".join(case.evidence.dangling_deletes[:SHOWN])
         yield Answer(
-            message=f"{len(evidence.dangling_deletes)} delete files speak only of data files that are gone: {shown}.",
-            remedy=_call("rewrite_position_delete_files", table),
-            facts={"files": list(evidence.dangling_deletes), "not_read": evidence.deletes_not_read},
+            message=f"{len(case.evidence.dangling_deletes)} delete files speak only of data files that are gone: "
+            f"{shown}.",
+            remedy=_call("rewrite_position_delete_files", case.table),
+            facts={"files": list(case.evidence.dangling_deletes), "not_read": case.evidence.deletes_not_read},
         )
 
 
-def _outside(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    if evidence.outside_count:
+def _outside(case: Case) -> Iterator[Answer]:
+    if case.evidence.outside_count:
         yield Answer(
-            message=f"{evidence.outside_count} files lie outside the table's location {facts.location}, for example "
-            f"{evidence.outside[0]}. Another table may own them.",
-            remedy=f"To bring them home: {_call('rewrite_data_files', table)} then {_expire(table)} Or leave them: a "
-            "copy takes them along, and purge leaves what lies outside alone.",
-            facts={"count": evidence.outside_count, "files": list(evidence.outside)},
+            message=f"{case.evidence.outside_count} files lie outside the table's location {case.facts.location}, for "
+            f"example {case.evidence.outside[0]}. Another table may own them.",
+            remedy=f"To bring them home: {_call('rewrite_data_files', case.table)} then {_expire(case.table)} Or leave "
+            "them: a copy takes them along, and purge leaves what lies outside alone.",
+            facts={"count": case.evidence.outside_count, "files": list(case.evidence.outside)},
         )
 
 
-def _metadata_elsewhere(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    root = _plain(facts.location).rstrip("/") + "/"
-    if not _plain(facts.metadata_location).startswith(root) and "write.metadata.path" not in facts.properties:
+def _metadata_elsewhere(case: Case) -> Iterator[Answer]:
+    root = _plain(case.facts.location).rstrip("/") + "/"
+    if not _plain(case.facts.metadata_location).startswith(root) and "write.metadata.path" not in case.facts.properties:
         yield Answer(
-            message=f"The metadata file {facts.metadata_location} lies outside the table's location {facts.location}.",
+            message=f"The metadata file {case.facts.metadata_location} lies outside the table's location "
+            f"{case.facts.location}.",
             remedy="Check that this entry was not registered on another table's metadata: two owners of one table "
             "delete each other's files.",
-            facts={"metadata_location": facts.metadata_location, "location": facts.location},
+            facts={"metadata_location": case.facts.metadata_location, "location": case.facts.location},
         )
 
 
-def _refs_expired(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    heads = {name: int(ref["snapshot-id"]) for name, ref in evidence.refs.items()}
-    lost = {name: head for name, head in heads.items() if head not in evidence.snapshot_ids}
+def _refs_expired(case: Case) -> Iterator[Answer]:
+    heads = {name: int(ref["snapshot-id"]) for name, ref in case.evidence.refs.items()}
+    lost = {name: head for name, head in heads.items() if head not in case.evidence.snapshot_ids}
     for name, head in sorted(lost.items()):
-        kind = str(evidence.refs[name].get("type", "branch")).upper()
+        kind = str(case.evidence.refs[name].get("type", "branch")).upper()
         yield Answer(
             message=f"{kind.capitalize()} {name!r} points at snapshot {head}, which is not there any more.",
-            remedy=f"ALTER TABLE {table.path} DROP {kind} `{name}`"
+            remedy=f"ALTER TABLE {case.table.path} DROP {kind} `{name}`"
             if name != "main"
-            else _call("rollback_to_snapshot", table, ", <id>"),
+            else _call("rollback_to_snapshot", case.table, ", <id>"),
             facts={"ref": name, "snapshot_id": head},
         )
 
 
-def _head_missing(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    head = facts.current_snapshot_id
-    if head is not None and head not in evidence.snapshot_ids and "main" not in evidence.refs:
+def _head_missing(case: Case) -> Iterator[Answer]:
+    head = case.facts.current_snapshot_id
+    if head is not None and head not in case.evidence.snapshot_ids and "main" not in case.evidence.refs:
         yield Answer(
             message=f"The current snapshot {head} is not among the table's snapshots.",
-            remedy=_call("rollback_to_snapshot", table, ", <id>"),
+            remedy=_call("rollback_to_snapshot", case.table, ", <id>"),
             facts={"snapshot_id": head},
         )
 
 
-def _format_unknown(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    if not 1 <= facts.format_version <= NEWEST_FORMAT:
+def _format_unknown(case: Case) -> Iterator[Answer]:
+    if not 1 <= case.facts.format_version <= NEWEST_FORMAT:
         yield Answer(
-            message=f"Format version {facts.format_version} is newer than what IceBridge reads ({NEWEST_FORMAT}).",
+            message=f"Format version {case.facts.format_version} is newer than what IceBridge reads ({NEWEST_FORMAT}).",
             remedy="Leave the table out (tables: !name) or upgrade airflow-provider-icebridge.",
-            facts={"format_version": facts.format_version},
+            facts={"format_version": case.facts.format_version},
         )
 
 
-def _types_unknown(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    odd = {column.name: column.type for column in facts.columns if not _type_known(column.type)}
+def _types_unknown(case: Case) -> Iterator[Answer]:
+    odd = {column.name: column.type for column in case.facts.columns if not _type_known(column.type)}
     if odd:
         shown = ", ".join(f"{name} {kind}" for name, kind in odd.items())
         yield Answer(
@@ -255,36 +266,38 @@ def _types_unknown(table: TableIdentifier, facts: TableFacts, evidence: Evidence
         )
 
 
-def _file_format_unknown(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    odd = sorted(set(facts.totals.formats) - FORMATS)
+def _file_format_unknown(case: Case) -> Iterator[Answer]:
+    odd = sorted(set(case.facts.totals.formats) - FORMATS)
     if odd:
         yield Answer(
             message=f"Files of a format that the Iceberg spec does not have: {', '.join(odd)}.",
-            remedy=_call("rewrite_data_files", table),
+            remedy=_call("rewrite_data_files", case.table),
             facts={"formats": odd},
         )
 
 
-def _listed_twice(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    if evidence.duplicates:
+def _listed_twice(case: Case) -> Iterator[Answer]:
+    if case.evidence.duplicates:
         yield Answer(
-            message=f"{len(evidence.duplicates)} files are in the current snapshot twice, so their rows are read "
-            f"twice: {', '.join(evidence.duplicates[:SHOWN])}.",
+            message=f"{len(case.evidence.duplicates)} files are in the current snapshot twice, so their rows are read "
+            f"twice: {', '.join(case.evidence.duplicates[:SHOWN])}.",
             remedy="Find out who added them twice (add_files run again?). To keep them once, delete and append those "
             "rows; a copy keeps the rows as they are read today.",
-            facts={"files": list(evidence.duplicates)},
+            facts={"files": list(case.evidence.duplicates)},
         )
 
 
-def _ids_wrong(table: TableIdentifier, facts: TableFacts, evidence: Evidence) -> Iterator[Answer]:
-    ids = [column.field_id for column in facts.columns]
+def _ids_wrong(case: Case) -> Iterator[Answer]:
+    ids = [column.field_id for column in case.facts.columns]
     wrong = []
     if len(set(ids)) != len(ids):
         wrong.append("two columns have one field id")
-    if facts.schemas and facts.current_schema_id not in {item.get("schema-id", 0) for item in facts.schemas}:
-        wrong.append(f"schema {facts.current_schema_id} is not there")
-    if facts.specs and facts.default_spec_id not in {item.get("spec-id", 0) for item in facts.specs}:
-        wrong.append(f"partition spec {facts.default_spec_id} is not there")
+    if case.facts.schemas and case.facts.current_schema_id not in {
+        item.get("schema-id", 0) for item in case.facts.schemas
+    }:
+        wrong.append(f"schema {case.facts.current_schema_id} is not there")
+    if case.facts.specs and case.facts.default_spec_id not in {item.get("spec-id", 0) for item in case.facts.specs}:
+        wrong.append(f"partition spec {case.facts.default_spec_id} is not there")
     if wrong:
         yield Answer(
             message=f"The metadata contradicts itself: {'; '.join(wrong)}.",
@@ -296,7 +309,9 @@ def _ids_wrong(table: TableIdentifier, facts: TableFacts, evidence: Evidence) ->
 
 _B, _W = Severity.BLOCKING, Severity.WARNING
 RULES: tuple[SourceRule, ...] = (
-    SourceRule(id="SRC-002", severity=_B, check="Every file of the current snapshot is there", judge=_current_file_missing),
+    SourceRule(
+        id="SRC-002", severity=_B, check="Every file of the current snapshot is there", judge=_current_file_missing
+    ),
     SourceRule(id="SRC-003", severity=_B, check="Every file of older snapshots is there", judge=_old_file_missing),
     SourceRule(id="SRC-004", severity=_B, check="Every file has the size its manifest states", judge=_size_differs),
     SourceRule(id="SRC-005", severity=_B, check="Manifest list and manifests are there", judge=_manifest_missing),
@@ -328,6 +343,8 @@ def _holds_rows(bad: BadFile) -> bool:
 
 
 def _plain(path: str) -> str:
+    for alias in ("s3a://", "s3n://"):
+        path = "s3://" + path.removeprefix(alias) if path.startswith(alias) else path
     return "/" + path.removeprefix("file:").lstrip("/") if path.startswith("file:") else path
 
 
@@ -362,4 +379,5 @@ def _call(procedure: str, table: TableIdentifier, more: str = "") -> str:
 
 def _expire(table: TableIdentifier) -> str:
     name = table.path.replace("'", "''")
-    return f"CALL <catalog>.system.expire_snapshots(table => '{name}', older_than => current_timestamp(), retain_last => 1);"
+    when = "older_than => current_timestamp(), retain_last => 1"
+    return f"CALL <catalog>.system.expire_snapshots(table => '{name}', {when});"

@@ -1,14 +1,115 @@
-"""Which copy method a table gets: the cheapest that is correct."""
+"""Which copy method a table gets: the cheapest that is correct. What a method cannot do right is refused by name."""
 
 from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.model.plan import CopyMethod, MigrationRequest
 from icebridge_provider.model.table import TableFacts
+from icebridge_provider.planning.mapping import AUTO
 
-AUTO = "auto"
+COPY, INSERT, REGISTER = CopyMethod.COPY_FILES, CopyMethod.INSERT_SELECT, CopyMethod.REGISTER
 NEWEST_COPIED = 2
-_INSERT_FORMATS = {"PARQUET", "ORC"}
+NEWEST_KNOWN = 3
+_TRANSFORM = re.compile(r"identity|void|year|month|day|hour|(bucket|truncate)\[\d+\]")
+_REWRITE = (
+    "Rewrite its data files first (Spark: CALL system.rewrite_data_files with delete-file-threshold 1), then expire "
+    "the older snapshots."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """One thing that ``methods`` cannot carry, as metadata shows it.
+
+    ``seen`` returns it in words, or nothing. ``code`` is the error by which the embedded engine refuses the same.
+    """
+
+    code: str
+    methods: frozenset[CopyMethod]
+    seen: Callable[[TableFacts], str]
+    remedy: str
+
+
+def _newer_than(version: int) -> Callable[[TableFacts], str]:
+    def seen(facts: TableFacts) -> str:
+        return f"format version {facts.format_version} (up to {version})" if facts.format_version > version else ""
+
+    return seen
+
+
+def _equality_deletes(facts: TableFacts) -> str:
+    count = facts.totals.equality_delete_files
+    return f"{count:,} equality delete file{'s'[: count != 1]}" if count else ""
+
+
+def _deletion_vectors(facts: TableFacts) -> str:
+    count = facts.totals.deletion_vectors
+    return f"{count:,} deletion vector{'s'[: count != 1]}" if count else ""
+
+
+def _formats(known: frozenset[str]) -> Callable[[TableFacts], str]:
+    def seen(facts: TableFacts) -> str:
+        odd = sorted(set(facts.totals.formats) - known - {"PUFFIN"})
+        return f"{', '.join(odd)} files" if odd else ""
+
+    return seen
+
+
+def _encrypted(facts: TableFacts) -> str:
+    return "table encryption" if "encryption.key-id" in facts.properties else ""
+
+
+def _unknown_transform(facts: TableFacts) -> str:
+    spec = next((item for item in facts.specs if item.get("spec-id", 0) == facts.default_spec_id), {})
+    odd = sorted({item["transform"] for item in spec.get("fields", ()) if not _TRANSFORM.fullmatch(item["transform"])})
+    return f"the partition transform {', '.join(odd)}" if odd else ""
+
+
+REFUSALS: tuple[Refusal, ...] = (
+    Refusal(
+        code="IB-400",
+        methods=frozenset({COPY, INSERT}),
+        seen=_newer_than(NEWEST_COPIED),
+        remedy="Leave it out for now (tables: !name).",
+    ),
+    Refusal(
+        code="IB-400",
+        methods=frozenset({REGISTER}),
+        seen=_newer_than(NEWEST_KNOWN),
+        remedy="Leave it out for now (tables: !name).",
+    ),
+    Refusal(code="IB-401", methods=frozenset({COPY, INSERT}), seen=_equality_deletes, remedy=_REWRITE),
+    Refusal(code="IB-402", methods=frozenset({COPY, INSERT}), seen=_deletion_vectors, remedy=_REWRITE),
+    Refusal(
+        code="IB-403",
+        methods=frozenset({COPY}),
+        seen=_formats(frozenset({"PARQUET", "ORC", "AVRO"})),
+        remedy="Rewrite its data files as Parquet first (Spark: CALL system.rewrite_data_files).",
+    ),
+    Refusal(
+        code="IB-403",
+        methods=frozenset({INSERT}),
+        seen=_formats(frozenset({"PARQUET", "ORC"})),
+        remedy="Rewrite its data files as Parquet first (Spark: CALL system.rewrite_data_files).",
+    ),
+    Refusal(
+        code="IB-404",
+        methods=frozenset({COPY, INSERT}),
+        seen=_encrypted,
+        remedy="Rewrite it without table encryption first: its keys cannot be carried over.",
+    ),
+    Refusal(
+        code="IB-406",
+        methods=frozenset({INSERT}),
+        seen=_unknown_transform,
+        remedy="Give the table another partition spec first.",
+    ),
+)
 
 
 def requested(request: MigrationRequest) -> CopyMethod | None:
@@ -16,43 +117,57 @@ def requested(request: MigrationRequest) -> CopyMethod | None:
 
     :raises ConfigurationError: IB-330 for an unknown method, IB-331 for ``register`` without ``allow_zero_copy``.
     """
-    if request.method == AUTO:
-        return CopyMethod.REGISTER if request.allow_zero_copy else None
+    if request.method in {AUTO, ""}:
+        return None
     if request.method not in set(CopyMethod):
-        known = ", ".join([AUTO, *CopyMethod])
-        raise ConfigurationError("IB-330", f"There is no copy method {request.method!r}.", remedy=f"Take one of {known}.")
+        known = [AUTO, *CopyMethod]
+        near = difflib.get_close_matches(request.method, known, 1)
+        raise ConfigurationError(
+            "IB-330",
+            f"There is no copy method {request.method!r}.",
+            remedy=f"Did you mean {near[0]}?" if near else f"Take one of {', '.join(known)}.",
+            method=request.method,
+        )
     method = CopyMethod(request.method)
-    if method is CopyMethod.REGISTER and not request.allow_zero_copy:
+    refuse_sharing(method, request)
+    return method
+
+
+def refuse_sharing(method: CopyMethod, request: MigrationRequest) -> None:
+    """Make sure that nobody shares files by accident.
+
+    :raises ConfigurationError: IB-331 with the param to paste.
+    """
+    if method is REGISTER and not request.allow_zero_copy:
         raise ConfigurationError(
             "IB-331",
             "Method register shares files with the source, whose owner's maintenance can delete them.",
             remedy='If that is what you want, add "allow_zero_copy": true; else take copy_files.',
         )
-    return method
 
 
-def refusal(facts: TableFacts, method: CopyMethod) -> str:
-    """Return why ``method`` cannot carry the table right, empty when it can."""
-    totals = facts.totals
-    if method is CopyMethod.REGISTER:
-        return "" if facts.format_version <= 3 else f"format version {facts.format_version} is too new for register"
-    if facts.format_version > NEWEST_COPIED:
-        return f"format version {facts.format_version} is too new for {method.value}"
-    if totals.equality_delete_files:
-        return f"{totals.equality_delete_files} equality delete files cannot be carried by {method.value}"
-    if totals.deletion_vectors:
-        return f"{totals.deletion_vectors} deletion vectors cannot be carried by {method.value}"
-    if "encryption.key-id" in facts.properties:
-        return f"table encryption cannot be carried by {method.value}"
-    odd = sorted(set(totals.formats) - _INSERT_FORMATS)
-    if method is CopyMethod.INSERT_SELECT and odd:
-        return f"{', '.join(odd)} files cannot be re-encoded by insert_select"
-    return ""
+def refusals(facts: TableFacts, method: CopyMethod) -> tuple[tuple[Refusal, str], ...]:
+    """Return what ``method`` cannot carry right of the table, each with what was seen."""
+    rules = [rule for rule in REFUSALS if method in rule.methods]
+    return tuple((rule, said) for rule in rules if (said := rule.seen(facts)))
 
 
-def choose(facts: TableFacts, request: MigrationRequest) -> CopyMethod:
-    """Return the method for one table; whether it is refused is :func:`refusal`'s to say."""
-    asked = requested(request)
+def choose(facts: TableFacts, request: MigrationRequest, rule: str = "") -> CopyMethod:
+    """Return the method for one table; whether it is refused is :func:`refusals`' to say.
+
+    :param rule: what a ``method:`` mapping rule says of this table; it goes before ``request.method``.
+    :raises ConfigurationError: IB-330, IB-331.
+    """
+    if rule and rule != AUTO:
+        refuse_sharing(CopyMethod(rule), request)
+        return CopyMethod(rule)
+    asked = None if rule else requested(request)
     if asked is not None:
         return asked
-    return CopyMethod.COPY_FILES
+    cheapest_first = [REGISTER] * request.allow_zero_copy + [COPY, INSERT]
+    return next((method for method in cheapest_first if not refusals(facts, method)), cheapest_first[0])
+
+
+def able(facts: TableFacts) -> list[CopyMethod]:
+    """Return the methods that can carry the table, the cheapest copy first."""
+    return [method for method in (COPY, INSERT, REGISTER) if not refusals(facts, method)]

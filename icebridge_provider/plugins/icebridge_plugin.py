@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -27,8 +27,8 @@ class _Late:
         return 1
 
 
-class IceBridgePlugin(AirflowPlugin):  # type: ignore[misc]
+class IceBridgePlugin(AirflowPlugin):
     """Airflow finds this class by the entry point ``airflow.plugins``."""
 
     name = "icebridge"
-    fastapi_apps = _Late()
+    fastapi_apps = cast("list[Any]", _Late())

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from icebridge_provider.exceptions import FencedOut
 from icebridge_provider.ports import Lease
+from icebridge_provider.state.database import insert_for
 from icebridge_provider.state.schema import LEASES
 
 
@@ -27,8 +28,8 @@ def timestamp(connection: Connection) -> str:
 
 def acquire(connection: Connection, key: str, owner: str, seconds: float) -> Lease | None:
     """Take a free or lapsed lease with the next epoch, or renew one's own; None while somebody else holds it."""
-    now = clock(connection)
     row = connection.execute(sa.select(LEASES).where(LEASES.c.key == key).with_for_update()).one_or_none()
+    now = clock(connection)  # after the wait for the row
     if row is None:
         return _first(connection, Lease(key=key, owner=owner, epoch=1, expires_at=now + seconds))
     lapsed = row.expires_at <= now
@@ -78,10 +79,7 @@ def check(connection: Connection, lease: Lease) -> None:
 
 def _first(connection: Connection, lease: Lease) -> Lease | None:
     values = {"key": lease.key, "owner": lease.owner, "epoch": lease.epoch, "expires_at": lease.expires_at}
-    from sqlalchemy.dialects import postgresql, sqlite
-
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(LEASES).values(**values).on_conflict_do_nothing()
+    insert = insert_for(LEASES, connection.dialect.name).values(**values).on_conflict_do_nothing()
     return lease if connection.execute(insert).rowcount == 1 else None
 
 

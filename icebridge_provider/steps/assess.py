@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,22 @@ from icebridge_provider.crash import side_effect
 from icebridge_provider.model import codec
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.inventory import Inventory
-from icebridge_provider.model.plan import Estimate, Loss
+from icebridge_provider.model.plan import Estimate, Loss, MigrationRequest, Rates, TablePlan
 from icebridge_provider.model.report import Finding, Severity
+from icebridge_provider.model.settings import Settings
 from icebridge_provider.model.table import ForeignTable, TableFacts
-from icebridge_provider.ports import Ledger
+from icebridge_provider.planning import methods
+from icebridge_provider.planning.build import staged_name, targets_of
+from icebridge_provider.planning.cost import estimate as estimate_of
+from icebridge_provider.planning.preflight import Candidate, PreflightContext, preflight, size_of
+from icebridge_provider.planning.scaffold import losses as losses_of
+from icebridge_provider.ports import Catalog, Ledger
 from icebridge_provider.steps import charts
+from icebridge_provider.steps.plan import _context as context_for
 
 GOES, LOSES, BROKEN = "goes", "loses", "broken"
 WRITERS_SHOWN = 3
+_PLAN = "assessment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +42,81 @@ class Outlook:
     losses: tuple[Loss, ...] = ()
     seconds: float = 0.0
     cost: float = 0.0
+
+
+def assess_inventory(
+    inventory: Inventory, source: Catalog, target: Catalog | None, settings: Settings, now: datetime | None = None
+) -> dict[str, Any]:
+    """Return the assessment of a migration of the whole inventory with the method ``auto`` and the same names.
+
+    :param target: what the tables would move to; without one only the source is judged.
+    """
+    request = _request(source, target, settings)
+    names = targets_of(inventory, request)
+    context = PreflightContext(source_writable=source.writable())
+    if target is not None:
+        context = context_for(inventory, request, source, target, _PLAN, now or datetime.now(UTC)).preflight
+    found = {table: list(findings) for table, findings in inventory.findings_by_table().items()}
+    outlooks, going = {}, []
+    for table in inventory.tables:
+        candidate = _candidate(table, names[table.identifier], request)
+        if candidate is None:
+            continue
+        found.setdefault(table.identifier, []).extend(preflight(candidate, context))
+        planned = _planned(candidate)
+        price = estimate_of([planned], request, settings.purge_grace_days)
+        outlooks[table.identifier] = Outlook(
+            method=candidate.method.value, losses=planned.losses, seconds=price.seconds, cost=price.cost
+        )
+        if not any(finding.severity is Severity.BLOCKING for finding in found[table.identifier]):
+            going.append(planned)
+    total = estimate_of(going, request, settings.purge_grace_days)
+    return assess(inventory, found, outlooks, total, target.name if target else "")
+
+
+def _request(source: Catalog, target: Catalog | None, settings: Settings) -> MigrationRequest:
+    return MigrationRequest(
+        source_conn_id=source.name,
+        target_conn_id=target.name if target else source.name,
+        throughput_mb_s=settings.throughput_mb_s,
+        rates=Rates(
+            currency=settings.currency,
+            storage_per_gb_month=settings.storage_per_gb_month,
+            transfer_per_gb=settings.transfer_per_gb,
+            compute_per_hour=settings.compute_per_hour,
+        ),
+    )
+
+
+def _candidate(table: ForeignTable, target: TableIdentifier, request: MigrationRequest) -> Candidate | None:
+    if table.facts is None:
+        return None
+    return Candidate(
+        table=table,
+        facts=table.facts,
+        target=target,
+        staged=staged_name(target, _PLAN),
+        method=methods.choose(table.facts, request),
+    )
+
+
+def _planned(candidate: Candidate) -> TablePlan:
+    """Return the table as a plan would hold it, as far as time and money go."""
+    facts = candidate.facts
+    return TablePlan(
+        source=candidate.table.identifier,
+        target=candidate.target,
+        staged=candidate.staged,
+        method=candidate.method,
+        table_uuid=facts.table_uuid,
+        metadata_location=facts.metadata_location,
+        snapshot_id=facts.current_snapshot_id,
+        location="",
+        files=facts.totals.data_files,
+        bytes=size_of(facts, candidate.method),
+        rows=facts.totals.rows,
+        losses=losses_of(candidate.table.identifier.path, facts, candidate.method),
+    )
 
 
 def assess(
@@ -99,7 +183,7 @@ def render_assessment(document: Mapping[str, Any]) -> str:
     from markupsafe import Markup
 
     style, script = _asset("assessment.css"), _asset("assessment.js")
-    return _template().render(
+    page: str = _template().render(
         document,
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
@@ -110,6 +194,7 @@ def render_assessment(document: Mapping[str, Any]) -> str:
         writer_chart=charts.bars([(item["engine"], item["tables"]) for item in document["writers"][:8]]),
         share_chart=charts.share([(kind, document["counts"][kind]) for kind in (GOES, LOSES, BROKEN)]),
     )
+    return page
 
 
 def _table(table: ForeignTable, findings: tuple[Finding, ...], outlook: Outlook) -> dict[str, Any]:

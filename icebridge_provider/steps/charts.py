@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
-_CLASSES = (("empty", 1), ("< 1 MB", 10**6), ("1–100 MB", 10**8), ("0.1–10 GB", 10**10), ("10 GB–1 TB", 10**12))
+_CLASSES = (
+    ("empty", 1),
+    ("< 1 MB", 10**6),
+    ("1 to 100 MB", 10**8),
+    ("0.1 to 10 GB", 10**10),
+    ("10 GB to 1 TB", 10**12),
+)
 _LAST_CLASS = "≥ 1 TB"
 _LABEL, _BAR, _ROW = 150, 200, 24
 
@@ -34,7 +40,7 @@ def duration(seconds: float) -> str:
 
 def day(at_ms: int) -> str:
     """Return milliseconds since 1970 as a UTC day; a dash where there is none."""
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}" if at_ms else "–"
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d}" if at_ms else "-"
 
 
 def count(value: int) -> str:
@@ -58,7 +64,9 @@ def bars(rows: Sequence[tuple[str, int]]) -> Markup:
     width, height = _LABEL + _BAR + 60, _ROW * max(len(rows), 1)
     drawn = Markup("").join(_bar(number, label, value, top) for number, (label, value) in enumerate(rows))
     empty = Markup("") if rows else Markup('<text x="0" y="16">none</text>')
-    return Markup('<svg viewBox="0 0 {} {}" width="{}" role="img">{}{}</svg>').format(width, height, width, drawn, empty)
+    return Markup('<svg viewBox="0 0 {} {}" width="{}" role="img">{}{}</svg>').format(
+        width, height, width, drawn, empty
+    )
 
 
 def _bar(number: int, label: str, value: int, top: int) -> Markup:
@@ -84,11 +92,11 @@ def share(rows: Sequence[tuple[str, int]], width: int = 900) -> Markup:
     for name, value in rows:
         length = width * value / total
         parts.append(
-            Markup('<rect class="{}" x="{:.1f}" y="0" width="{:.1f}" height="18"><title>{}: {:,}</title></rect>').format(
-                name, left, length, name, value
-            )
+            Markup(
+                '<rect class="{}" x="{:.1f}" y="0" width="{:.1f}" height="18"><title>{}: {:,}</title></rect>'
+            ).format(name, left, length, name, value)
         )
         left += length
-    return Markup('<svg viewBox="0 0 {} 18" width="100%" height="18" preserveAspectRatio="none" role="img">{}</svg>').format(
-        width, Markup("").join(parts)
-    )
+    return Markup(
+        '<svg viewBox="0 0 {} 18" width="100%" height="18" preserveAspectRatio="none" role="img">{}</svg>'
+    ).format(width, Markup("").join(parts))

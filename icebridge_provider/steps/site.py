@@ -17,6 +17,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _no_limit() -> None:
+    """Let every commit through: what a site without a governor does."""
+
+
 def _owner() -> str:
     return f"{socket.gethostname()}-{secrets.token_hex(6)}"
 
@@ -25,7 +29,8 @@ def _owner() -> str:
 class Site:
     """One migration's surroundings. ``engine`` builds an engine that reports progress to the given callback.
 
-    ``owner`` is unique to this process: leases are held in its name.
+    ``owner`` is unique to this process: leases are held in its name. ``take_commit`` waits for the right to make one
+    more catalog commit (see state/governor.py).
     """
 
     source: Catalog
@@ -37,6 +42,7 @@ class Site:
     signer: Signer | None = None
     now: Callable[[], datetime] = _now
     owner: str = field(default_factory=_owner)
+    take_commit: Callable[[], None] = _no_limit
 
     def record(
         self,

@@ -111,7 +111,7 @@ def copy_file(
     """
     reading, writing = local.local_path(from_location), local.local_path(to_location)
     if reading is not None and writing is not None:
-        return local.copy_whole(reading, writing, stopped), UNKNOWN_CRC
+        return local.copy_whole(reading, writing, size, stopped), UNKNOWN_CRC
     if isinstance(target, ObjectStore) and target.copied_by_server(source, from_location, to_location, size):
         return target.size(to_location) or 0, UNKNOWN_CRC
     return _stream(source, target, from_location, to_location, stopped)

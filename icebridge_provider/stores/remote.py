@@ -57,10 +57,17 @@ class RemoteFiles:
 
         def upload() -> int:
             size = 0
-            with filesystem.open_output_stream(path) as stream:
+            stream = filesystem.open_output_stream(path)
+            try:
                 for chunk in chunks:
                     stream.write(chunk)
                     size += len(chunk)
+            except BaseException:
+                # Closing is the only way to end an upload, and it publishes what was sent so far.
+                stream.close()
+                filesystem.delete_file(path)
+                raise
+            stream.close()
             return size
 
         return _said(location, upload)

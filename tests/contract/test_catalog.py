@@ -105,7 +105,7 @@ def test_a_dotted_namespace_is_kept_or_refused_by_name(world: World) -> None:
 
 def test_odd_names_are_listed_loaded_renamed_and_dropped(world: World) -> None:
     catalog = world.catalog()
-    odd = ["with.dot", "with blank", "naïve表", "100%", "a/b", "it's \"quoted\"", "UPPER", "upper", "semi;colon--"]
+    odd = ["with.dot", "with blank", "naïve表", "100%", "a/b", 'it\'s "quoted"', "UPPER", "upper", "semi;colon--"]
     make(catalog, "seed")
     location = metadata_of(catalog, world.ident("seed"))
     for name in odd:
@@ -225,7 +225,9 @@ def test_new_tables_get_folders_that_never_meet(world: World) -> None:
     catalog.create_namespace(("lake",))
     pairs = [(("lake",), "t"), (("lake",), "a b"), (("lake",), "a_b"), (("lake",), "a.b"), (("lake", "a"), "b"),
              (("lake.a",), "b"), (("lake", "t-x"), "t"), (("lake",), "../up"), (("lake",), "ä" * 300)]  # fmt: skip
-    folders = [catalog.location_for(TableIdentifier(catalog="prod", namespace=ns, name=name), "x") for ns, name in pairs]
+    folders = [
+        catalog.location_for(TableIdentifier(catalog="prod", namespace=ns, name=name), "x") for ns, name in pairs
+    ]
     assert len(set(folders)) == len(pairs)
     for folder in folders:
         assert folder.startswith(world.properties["warehouse"] + "/")

@@ -82,7 +82,9 @@ EXPECTED = {
 
 @pytest.mark.parametrize("fault", ["lost", "cut", 503, 500])
 @pytest.mark.parametrize("change", sorted(CHANGES))
-def test_a_change_happens_once_whatever_becomes_of_the_answer(peer: rest_catalog.Peer, change: str, fault: object) -> None:
+def test_a_change_happens_once_whatever_becomes_of_the_answer(
+    peer: rest_catalog.Peer, change: str, fault: object
+) -> None:
     method, path, make = CHANGES[change]
     at = location(peer)
     catalog = boss(peer)
@@ -96,6 +98,17 @@ def test_a_change_happens_once_whatever_becomes_of_the_answer(peer: rest_catalog
     finally:
         if ("fresh",) in catalog.namespaces():
             catalog.native.drop_namespace(("fresh",))
+
+
+def test_a_change_that_nobody_can_be_asked_about_says_so(peer: rest_catalog.Peer) -> None:
+    catalog = boss(peer)
+    catalog.namespaces()
+    lost = {"method": "DELETE", "path": "/tables/t", "fault": "lost"}
+    silent = {"method": "GET", "path": "/tables/t", "fault": 503, "times": 99}
+    peer.order({**lost, "times": 99}, silent)
+    with pytest.raises(TransientError) as caught:
+        catalog.drop_entry(ident("t"))
+    assert caught.value.changed.startswith("Whether it could drop the entry lake.t is not known")
 
 
 def test_a_lost_answer_to_a_rename_is_no_success_when_somebody_else_took_the_name(peer: rest_catalog.Peer) -> None:

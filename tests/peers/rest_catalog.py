@@ -205,7 +205,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    do_POST = do_DELETE = do_HEAD = do_GET
+    do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 - the stdlib's names
 
     def _serve(self) -> None:
         split = urlsplit(self.path)
@@ -236,11 +236,11 @@ class Handler(BaseHTTPRequestHandler):
             if segments[1:] == ["config"]:
                 return 200, {"defaults": {}, "overrides": {"prefix": PREFIX}, "endpoints": ENDPOINTS}
             if segments[:2] != ["v1", PREFIX]:
-                raise Refusal(404, "NotFoundException", f"no such route: {self.path}")
+                return 404, _error(404, "NotFoundException", f"no such route: {self.path}")
             return self._route(segments[2:], query, json.loads(body or b"{}"), right)
         except Refusal as refusal:
             return refusal.status, _error(refusal.status, refusal.kind, str(refusal))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a server answers whatever goes wrong
             status, kind = STATUS.get(type(error).__name__, (500, "InternalServerError"))
             return status, _error(status, kind, f"{type(error).__name__}: {error}")
 

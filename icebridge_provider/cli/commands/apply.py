@@ -25,7 +25,7 @@ def retry(arguments: Any, output: Output) -> Answer:
     plan = surroundings.ledger().plan(arguments.plan)
     tables = embedded.chosen(plan, arguments.tables)
     if arguments.here:
-        return embedded.migrate(plan, tables, output)
+        return embedded.migrate(surroundings.site(plan), plan, tables, output)
     return _start(plan, arguments, output)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from icebridge_provider.cli import surroundings
 from icebridge_provider.cli.output import Answer, Output
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from icebridge_provider.cli import surroundings
+from icebridge_provider.cli.files import write_text
 from icebridge_provider.cli.output import Answer, Grid, Output
 from icebridge_provider.crash import side_effect
 
@@ -49,14 +51,17 @@ def inventory(arguments: Any, output: Output) -> Answer:
 
 def assess(arguments: Any, output: Output) -> Answer:
     """Write the assessment as one HTML file that needs nothing else."""
-    taken = arguments.inventory or _take(arguments.conn_id, arguments.tables, True, output)["inventory_id"]
-    from icebridge_provider.steps.assess import headline, render_assessment
+    from icebridge_provider.steps.assess import headline, render_assessment, save_assessment
+    from icebridge_provider.steps.inventory import load_inventory
+    from icebridge_provider.steps.outlook import assess_inventory
 
-    document = surroundings.assessment(taken, arguments.conn_id, arguments.target)
-    path = Path(arguments.out)
+    ledger = surroundings.ledger()
+    taken = arguments.inventory or _take(arguments.conn_id, arguments.tables, True, output)["inventory_id"]
+    document = assess_inventory(load_inventory(ledger, taken), surroundings.settings(), datetime.now(UTC))
+    save_assessment(ledger, document)
     with side_effect("cli.assess.write"):
-        path.write_text(render_assessment(document), encoding="utf-8")
-    return Answer(document={**document, "file": str(path)}, shown=(headline(document), f"Written: {path}"))
+        write_text(Path(arguments.out), render_assessment(document))
+    return Answer(document={**document, "file": arguments.out}, shown=(headline(document), f"Written: {arguments.out}"))
 
 
 def _take(conn_id: str, globs: list[str] | None, inspect: bool, output: Output) -> dict[str, Any]:

@@ -23,7 +23,9 @@ def backup(arguments: Any, output: Output) -> Answer:  # noqa: ARG001 - every co
     from icebridge_provider.state.backup import backup as write
 
     made = write(surroundings.ledger(), Path(arguments.file))
-    return Answer(document={"file": arguments.file, "lines": made}, shown=(f"Written: {arguments.file} ({made} lines).",))
+    return Answer(
+        document={"file": arguments.file, "lines": made}, shown=(f"Written: {arguments.file} ({made} lines).",)
+    )
 
 
 def restore(arguments: Any, output: Output) -> Answer:  # noqa: ARG001 - every command has this shape

@@ -30,7 +30,7 @@ def _pool(slots: int | None) -> int:
     wanted = slots or present or surroundings.settings().max_parallel_writers
     if wanted != present:
         with side_effect("init.pool"):
-            get_current_api_client().create_pool(
+            get_current_api_client().create_pool(  # type: ignore[no-untyped-call]
                 runs.POOL, wanted, "Tables that IceBridge copies at once, over all hosts", include_deferred=True
             )
     return wanted

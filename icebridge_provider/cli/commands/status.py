@@ -76,9 +76,11 @@ def _sums(rows: list[dict[str, Any]]) -> str:
 
 
 def _findings(rows: list[dict[str, Any]]) -> list[str]:
-    return [
-        f"{row['source']}: {finding['message']} {finding['remedy']}"
-        for row in rows
-        for finding in row.get("findings") or ()
-        if finding.get("severity") == "blocking"
-    ]
+    """Say why: what refuses a table, else what went wrong with it last."""
+    lines = []
+    for row in rows:
+        blocking = [item for item in row.get("findings") or () if item.get("severity") == "blocking"]
+        lines += [f"{row['source']}: {item['message']} {item['remedy']}" for item in blocking]
+        if row.get("problem") and not blocking:
+            lines.append(f"{row['source']}: {row['problem']}")
+    return lines

@@ -15,7 +15,7 @@ def rollback(arguments: Any, output: Output) -> Answer:
     plan = surroundings.ledger().plan(arguments.plan)
     tables = embedded.chosen(plan, arguments.tables)
     if arguments.here:
-        return embedded.rollback(plan, tables, output)
+        return embedded.rollback(surroundings.site(plan), plan, tables, output)
     return _start(runs.ROLLBACK, arguments, output)
 
 
@@ -35,7 +35,7 @@ def purge(arguments: Any, output: Output) -> Answer:
             remedy=f"Add --confirm {plan.plan_id} when that is what you want.",
             plan=plan.plan_id,
         )
-    return embedded.purge(plan, tables, output)
+    return embedded.purge(surroundings.site(plan), plan, tables, output)
 
 
 def _start(dag_id: str, arguments: Any, output: Output) -> Answer:

@@ -17,7 +17,7 @@ _HEX = np.frombuffer(b"".join(b"%02x" % value for value in range(256)), dtype=np
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """Encoded values one after another. ``data`` has a spare word at its end; ``valid`` is None without nulls."""
+    """Encoded values one after another. ``data`` has two spare words at its end; ``valid`` is None without nulls."""
 
     data: Array
     offsets: Array
@@ -86,7 +86,8 @@ def simple_cells(array: Any, field: Field) -> Cells:
         array = array.cast(pa.large_binary())
     wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
     _, positions, data = array.buffers()
-    offsets = np.frombuffer(positions, dtype=np.int64 if wide else np.int32)[array.offset : array.offset + len(array) + 1]
+    bounds = np.frombuffer(positions, dtype=np.int64 if wide else np.int32) if positions else np.zeros(1, dtype=np.int64)
+    offsets = bounds[array.offset : array.offset + len(array) + 1]
     if len(array) == 0:
         return empty_cells(0)
     first, last = int(offsets[0]), int(offsets[-1])
@@ -124,14 +125,14 @@ def word_cells(values: Array, valid: Array | None) -> Cells:
 def empty_cells(count: int) -> Cells:
     """Return nothing but nulls."""
     return Cells(
-        data=np.zeros(1, dtype=np.uint64),
+        data=np.zeros(3, dtype=np.uint64),
         offsets=np.zeros(count + 1, dtype=np.int64),
         valid=np.zeros(count, dtype=np.bool_),
     )
 
 
 def padded(content: Array) -> Array:
-    """Copy bytes into 64-bit words with a spare word at the end."""
-    data = np.zeros((content.size >> 3) + 2, dtype=np.uint64)
+    """Copy bytes into 64-bit words with two spare words at the end."""
+    data = np.zeros((content.size >> 3) + 3, dtype=np.uint64)
     data.view(np.uint8)[: content.size] = content
     return data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,33 +53,29 @@ def hash_column(array: Any, field: Field, path: str) -> HashedColumn:
 
 
 def _hash_words(values: Array, valid: Array | None) -> HashedColumn:
-    codes = _small_codes(values)
-    rows = values.size
-    if codes is None:
-        weights = np.ones(rows, dtype=np.int64) if valid is None else valid.astype(np.int64)
-        return _finish(_word_slots(values), weights, None, valid)
-    distinct = np.arange(int(values.min()), int(values.max()) + 1, dtype=np.int64)
-    if valid is not None:
-        codes[~valid] = distinct.size
-        distinct = np.append(distinct, 0)
-    weights = np.bincount(codes, minlength=distinct.size)
-    present = None
-    if valid is not None:
-        weights[-1] = 0
-        present = np.ones(distinct.size, dtype=np.bool_)
-        present[-1] = False
-    column = _finish(_word_slots(distinct), weights, codes, present)
-    return column if valid is None else _with_nulls(column, rows - int(weights.sum()))
+    values = np.ascontiguousarray(values)
+    if values.size:
+        least, most = kernels.extent(values)
+        if most - least < min(values.size // 4, _CODED_SPAN):
+            return _hash_coded(values, least, most, valid)
+    weights = np.ones(values.size, dtype=np.int64) if valid is None else valid.astype(np.int64)
+    return _finish(_word_slots(values), weights, None, valid)
 
 
-def _small_codes(values: Array) -> Array | None:
-    """Number the values by their distance from the least one, where that spans few numbers; else None."""
-    if values.size == 0:
-        return None
-    least, most = int(values.min()), int(values.max())
-    if most - least >= min(values.size // 4, _CODED_SPAN):
-        return None
-    return (values - least).astype(np.int32)
+def _hash_coded(values: Array, least: int, most: int, valid: Array | None) -> HashedColumn:
+    """Hash every number of a small span once; nulls get an entry of their own at the end."""
+    distinct = np.arange(least, most + 1, dtype=np.int64)
+    codes, counts = np.empty(values.size, dtype=np.int32), np.zeros(distinct.size, dtype=np.int64)
+    kernels.number_values(values, least, codes, counts)
+    if valid is None:
+        return _finish(_word_slots(distinct), counts, codes, None)
+    gone = ~valid
+    counts = np.append(counts - np.bincount(codes[gone], minlength=distinct.size), 0)
+    codes[gone] = distinct.size
+    present = np.ones(distinct.size + 1, dtype=np.bool_)
+    present[-1] = False
+    column = _finish(_word_slots(np.append(distinct, 0)), counts, codes, present)
+    return replace(column, nulls=int(gone.sum()))
 
 
 def _word_slots(values: Array) -> Array:
@@ -97,17 +93,6 @@ def _finish(slots: Array, weights: Array, codes: Array | None, valid: Array | No
     kernels.crc_words(slots[1:], count, _EIGHT, crcs)
     nulls = _clear(slots, valid)
     return HashedColumn(slots=slots, digests=digests, crcs=crcs, weights=weights, codes=codes, nulls=nulls)
-
-
-def _with_nulls(column: HashedColumn, nulls: int) -> HashedColumn:
-    return HashedColumn(
-        slots=column.slots,
-        digests=column.digests,
-        crcs=column.crcs,
-        weights=column.weights,
-        codes=column.codes,
-        nulls=nulls,
-    )
 
 
 def _clear(slots: Array, valid: Array | None) -> int:

@@ -42,7 +42,8 @@ def differing_rows(
     """
     from icebridge_provider.engines.fingerprint.rowdiff import Side, match
 
-    left, right = read_snapshot(source, source_store, source_snapshot), read_snapshot(target, target_store, target_snapshot)
+    left = read_snapshot(source, source_store, source_snapshot)
+    right = read_snapshot(target, target_store, target_snapshot)
     fields = read_schema(left.schema, str(source.identifier)), read_schema(right.schema, str(target.identifier))
     shapes = [[(field.name, field.described) for field in side] for side in fields]
     if shapes[0] != shapes[1]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,8 +20,7 @@ from icebridge_provider.engines.fingerprint.snapshot import DataFile, DeleteFile
 from icebridge_provider.exceptions import IceBridgeError, ValidationFailed
 from icebridge_provider.ports import FileStore
 
-_BATCH_ROWS = 32768
-_WHOLE_GROUP = 256 * 1024**2  # uncompressed bytes up to which a row group is decoded at once, which is faster
+_BATCH_ROWS = 65536
 _DELETE_PATH, _DELETE_POSITION = 2147483546, 2147483545  # reserved field ids of the Iceberg spec
 
 
@@ -129,11 +129,8 @@ def _open(store: FileStore, location: str) -> Any:
 
 def _local_path(location: str, path: str) -> str:
     """Path of a file URI; writers differ in whether they escape it, so what is there decides."""
-    import os
-
-    plain = location.split(":", 1)[1]
-    plain = plain[2:] if plain.startswith("//") else plain
-    return plain if os.path.exists(plain) else unquote(path)
+    plain = location.split(":", 1)[1].removeprefix("//")
+    return plain if Path(plain).exists() else unquote(path)
 
 
 def _parquet(source: Any) -> pq.ParquetFile:
@@ -141,7 +138,7 @@ def _parquet(source: Any) -> pq.ParquetFile:
     plain = pq.ParquetFile(source)
     names = _dictionary_columns(plain)
     return pq.ParquetFile(
-        source, metadata=plain.metadata, read_dictionary=names, coerce_int96_timestamp_unit="us", buffer_size=1 << 20
+        source, metadata=plain.metadata, read_dictionary=names, coerce_int96_timestamp_unit="us"
     )
 
 
@@ -167,14 +164,8 @@ def _record_batches(parquet: pq.ParquetFile, names: list[str]) -> Iterator[pa.Re
         return
     # a dotted name would be taken for a path into a struct
     columns = None if any("." in name for name in names) else names
-    for group in range(parquet.num_row_groups):
-        if parquet.metadata.row_group(group).total_byte_size <= _WHOLE_GROUP:
-            table = parquet.read_row_group(group, columns=columns, use_threads=False)
-            yield from table.to_batches(max_chunksize=_BATCH_ROWS)
-        else:
-            yield from parquet.iter_batches(
-                batch_size=_BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
-            )
+    # in batches: decoding whole row groups is no faster once the memory they need must be faulted in
+    yield from parquet.iter_batches(batch_size=_BATCH_ROWS, columns=columns, use_threads=False)
 
 
 def _empty_batches(rows: int) -> Iterator[pa.RecordBatch]:

@@ -49,14 +49,14 @@ def _struct_cells(array: Any, wanted: Field, path: str) -> Cells:
     children = []
     for child in wanted.children:
         number = found.get(child.field_id)
-        part = missing(child, {}, rows) if number is None else array.field(number)
-        children.append(cells_of(part, child, path))
+        values = missing(child, {}, rows) if number is None else array.field(number)
+        children.append(cells_of(values, child, path))
     sizes = np.sum([_sizes(child) for child in children], axis=0) if children else np.zeros(rows, dtype=np.int64)
     offsets = _offsets(sizes)
     out = np.zeros(int(offsets[-1]), dtype=np.uint8)
     cursor = offsets[:-1].copy()
-    for child in children:
-        append_cells(out, cursor, child.bytes, child.offsets, _all_or(child.valid, rows))
+    for part in children:
+        append_cells(out, cursor, part.bytes, part.offsets, _all_or(part.valid, rows))
     return Cells(data=padded(out), offsets=offsets, valid=validity(array))
 
 

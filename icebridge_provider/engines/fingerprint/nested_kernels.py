@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from icebridge_provider.engines.fingerprint.compiled import kernel
 
 
-@njit("void(uint8[::1], int64, int64)", nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _put_number(out: Any, at: int, number: int) -> None:
+@kernel("void(uint8[::1], int64, int64)")
+def _put_number(out: Any, at: Any, number: Any) -> None:
     for k in range(4):
         out[at + k] = np.uint8((number >> (24 - 8 * k)) & 0xFF)
 
 
-@njit("void(uint8[::1], int64[::1], uint8[::1], int64[::1], boolean[::1])", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel("void(uint8[::1], int64[::1], uint8[::1], int64[::1], boolean[::1])")
 def append_cells(out: Any, cursor: Any, data: Any, offsets: Any, valid: Any) -> None:
     """Write length and bytes of each cell at its cursor and move the cursor on; a null is the length -1."""
     for i in range(cursor.size):
@@ -30,7 +31,7 @@ def append_cells(out: Any, cursor: Any, data: Any, offsets: Any, valid: Any) -> 
         cursor[i] = at + 4 + length
 
 
-@njit("void(uint8[::1], int64[::1], uint8[::1], int64[::1], int64[::1])", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel("void(uint8[::1], int64[::1], uint8[::1], int64[::1], int64[::1])")
 def copy_ranges(out: Any, targets: Any, data: Any, starts: Any, lengths: Any) -> None:
     """Copy byte ranges to their places."""
     for i in range(targets.size):
@@ -38,15 +39,15 @@ def copy_ranges(out: Any, targets: Any, data: Any, starts: Any, lengths: Any) ->
             out[targets[i] + k] = data[starts[i] + k]
 
 
-@njit("void(uint8[::1], int64[::1], int64[::1])", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel("void(uint8[::1], int64[::1], int64[::1])")
 def put_counts(out: Any, targets: Any, counts: Any) -> None:
     """Write four-byte numbers at their places."""
     for i in range(targets.size):
         _put_number(out, targets[i], counts[i])
 
 
-@njit("boolean(uint8[::1], int64[::1], int64, int64)", nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _before(data: Any, offsets: Any, left: int, right: int) -> bool:
+@kernel("boolean(uint8[::1], int64[::1], int64, int64)")
+def _before(data: Any, offsets: Any, left: Any, right: Any) -> Any:
     """Whether one cell's bytes sort before another's; a prefix sorts first."""
     length_left, length_right = offsets[left + 1] - offsets[left], offsets[right + 1] - offsets[right]
     for k in range(min(length_left, length_right)):
@@ -56,7 +57,7 @@ def _before(data: Any, offsets: Any, left: int, right: int) -> bool:
     return length_left < length_right
 
 
-@njit("void(int64[::1], uint8[::1], int64[::1], int64[::1])", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@kernel("void(int64[::1], uint8[::1], int64[::1], int64[::1])")
 def sort_entries(bounds: Any, data: Any, offsets: Any, order: Any) -> None:
     """Sort the entries of each map by their key's bytes, in place in ``order`` (insertion sort: maps are small)."""
     for row in range(bounds.size - 1):

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from icebridge_provider.engines.fingerprint.schema import Field
 from icebridge_provider.exceptions import ValidationFailed
@@ -149,7 +148,7 @@ def wrong_type(path: str, wanted: Field, found: pa.DataType) -> ValidationFailed
     return ValidationFailed(
         "IB-507",
         f"Column {wanted.name} in {path} is {found}, which cannot be read as {wanted.type}.",
-        remedy="The file does not fit the table's schema: repair the source table (rewrite_data_files), then plan again.",
+        remedy="The file does not fit the table's schema: repair the source (rewrite_data_files), then plan again.",
         path=path,
         column=wanted.name,
     )

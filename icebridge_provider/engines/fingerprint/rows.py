@@ -16,6 +16,7 @@ from icebridge_provider.engines.fingerprint.schema import ENCODING, Field
 from icebridge_provider.model.report import BucketFingerprint, ColumnFingerprint, Fingerprint
 
 _MODULUS = 2**128
+_SPARE_LANES = 272  # so that the words of one message do not all fall into the same sets of the cache
 
 
 class RowHasher:
@@ -46,16 +47,17 @@ class RowHasher:
         return HashedRows(digests=digests, crcs=crcs, columns=tuple(columns))
 
     def _messages(self, rows: int) -> Array:
-        if self._scratch.size < self._words * rows:
-            self._scratch = np.empty(self._words * rows, dtype=np.uint32)
-        return self._scratch[: self._words * rows].reshape(self._words, rows)
+        width = rows + _SPARE_LANES
+        if self._scratch.size < self._words * width:
+            self._scratch = np.empty(self._words * width, dtype=np.uint32)
+        return self._scratch[: self._words * width].reshape(self._words, width)
 
     @staticmethod
     def _place(column: HashedColumn, words: Array, tables: Array, crcs: Array) -> None:
         """Write a column's slots into every row's message, and what they add to every row's CRC."""
         count = column.slots.shape[1]
         if column.codes is None:
-            words[:] = column.slots
+            words[:, :count] = column.slots
             kernels.crc_words(column.slots, count, tables, crcs)
             return
         kernels.spread(column.slots, column.codes, words)
@@ -74,7 +76,8 @@ class HashedRows:
 
     def buckets(self, count: int) -> Array:
         """Bucket number of every row."""
-        return self.digests[3].byteswap() & np.uint32(count - 1)
+        numbers: Array = self.digests[3].byteswap() & np.uint32(count - 1)
+        return numbers
 
 
 @dataclass(slots=True, kw_only=True)

@@ -22,7 +22,7 @@ _Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilePair:
-    """A live file on both sides and the bytes each manifest says; ``bounds`` are a delete file's least and last path."""
+    """A live file on both sides, and the bytes each manifest says; ``bounds``: a delete file's first and last path."""
 
     source: str
     target: str

@@ -138,7 +138,7 @@ class Transfer:
             return copy_file(self.source, self.target, task.source, task.target, task.size, self.stop.is_set)
 
         try:
-            size, crc = transient(once)
+            size, crc = _once_or_again(once)
         except FileNotFoundError:
             raise faults.source_missing(self.table, task.source) from None
         except InterruptedError:
@@ -156,6 +156,14 @@ class Transfer:
         if actual != task.size:
             raise faults.source_differs(self.table, task.source, actual, task.size)
         raise faults.copy_short(self.table, task.target, size, task.size)
+
+
+def _once_or_again(call: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+    """Call by the shared retry policy, whose set-up would cost as much as a small file's copy when all goes well."""
+    try:
+        return call()
+    except (ConnectionError, TimeoutError):
+        return transient(call)
 
 
 def _batches(tasks: list[FileTask]) -> Iterator[list[FileTask]]:

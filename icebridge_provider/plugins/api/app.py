@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 OpenLedger = Callable[[], "Ledger"]
 
 
-def create_app(
-    open_ledger: OpenLedger | None = None, guard: Callable[..., Any] | None = None
-) -> FastAPI:
+def create_app(open_ledger: OpenLedger | None = None, guard: Callable[..., Any] | None = None) -> FastAPI:
     """Return the app.
 
     :param open_ledger: opens the ledger, checked to be migrated; by default the one of ``[icebridge] ledger_conn_id``.

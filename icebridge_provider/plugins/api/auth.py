@@ -14,8 +14,9 @@ from typing import Any
 from fastapi import HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 
+from icebridge_provider.model.settings import SHORTEST_SCRAPE_SECRET
+
 DAG_ID = "icebridge_migrate"
-SHORTEST_SECRET = 16
 Check = Callable[..., Any]
 
 
@@ -75,7 +76,7 @@ def _matches(given: bytes, secret: Callable[[], str]) -> bool:
         return False
     wanted = _read(secret).encode()
     same = hmac.compare_digest(hashlib.sha256(given).digest(), hashlib.sha256(wanted).digest())
-    return same and len(wanted) >= SHORTEST_SECRET
+    return same and len(wanted) >= SHORTEST_SCRAPE_SECRET
 
 
 def _read(secret: Callable[[], str]) -> str:

@@ -128,7 +128,8 @@ def test_drivers_errors_get_their_code(name: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("aws", "code"), [("AccessDeniedException", "IB-202"), ("ThrottlingException", "IB-201"), ("ExpiredTokenException", "IB-209")]
+    ("aws", "code"),
+    [("AccessDeniedException", "IB-202"), ("ThrottlingException", "IB-201"), ("ExpiredTokenException", "IB-209")],
 )
 def test_aws_errors_are_told_by_their_code(aws: str, code: str) -> None:
     error = NamedLike("An error occurred")
@@ -137,14 +138,18 @@ def test_aws_errors_are_told_by_their_code(aws: str, code: str) -> None:
 
 
 def test_what_a_driver_says_is_shown_without_credentials_and_cut() -> None:
-    error = error_named("ServerError", "cannot reach postgresql://u:canary@h/x?password=canary\nsecond canary line" + "x" * 999)
+    error = error_named(
+        "ServerError", "cannot reach postgresql://u:canary@h/x?password=canary\nsecond canary line" + "x" * 999
+    )
     shown = str(error_for(error, ATTEMPT))
     assert "canary" not in shown
     assert len(shown) < 700
 
 
 def test_sql_rights_and_schemas_are_told_apart() -> None:
-    denied = error_for(error_named("ProgrammingError", "(psycopg2.errors.InsufficientPrivilege) permission denied for table"), ATTEMPT)
+    denied = error_for(
+        error_named("ProgrammingError", "(psycopg2.errors.InsufficientPrivilege) permission denied for table"), ATTEMPT
+    )
     locked = error_for(error_named("OperationalError", "(sqlite3.OperationalError) database is locked"), ATTEMPT)
     read_only = error_for(error_named("OperationalError", "attempt to write a readonly database"), ATTEMPT)
     absent = error_for(error_named("OperationalError", "no such table: iceberg_tables"), ATTEMPT)

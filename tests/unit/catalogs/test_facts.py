@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icebridge_provider.catalogs.facts import claimed, facts_of, type_text
-from icebridge_provider.model.redaction import HIDDEN, redacted, scrubbed
 from icebridge_provider.model import codec
+from icebridge_provider.model.redaction import HIDDEN, redacted, scrubbed
 from icebridge_provider.model.table import TableFacts
 
 FIELDS = [
@@ -72,12 +72,18 @@ def test_writers_are_recognised_and_newest_first() -> None:
     snapshots = [
         snapshot(1, **{"spark.app.id": "app-1"}),
         snapshot(2, **{"engine-name": "spark", "engine-version": "4.1", "app-id": "app-2"}),
-        snapshot(3, **{"trino_query_id": "q", "trino_user": "u"}),
+        snapshot(3, trino_query_id="q", trino_user="u"),
         snapshot(4, **{"flink.job-id": "j"}),
         snapshot(5, **{"iceberg-version": "Apache Iceberg 1.9.0 (commit abc)"}),
     ]
     found = [(writer.engine, writer.app_id) for writer in facts_of("m", metadata(snapshots=snapshots)).writers]
-    assert found == [("Apache Iceberg 1.9.0", ""), ("flink", "j"), ("trino", "q"), ("spark 4.1", "app-2"), ("spark", "app-1")]
+    assert found == [
+        ("Apache Iceberg 1.9.0", ""),
+        ("flink", "j"),
+        ("trino", "q"),
+        ("spark 4.1", "app-2"),
+        ("spark", "app-1"),
+    ]
 
 
 def test_delete_files_of_unknown_kind_count_as_the_kind_fewer_methods_carry() -> None:

@@ -247,7 +247,6 @@ def test_a_delete_file_over_many_data_files_is_read_to_judge_it(lake: Lake, tmp_
 
 
 def test_a_file_listed_twice_is_found(lake: Lake) -> None:
-    table = shapes.plain(lake[1])
     twice = shapes.create(lake[1], "twice", pa.table({"id": pa.array([1], pa.int64())}))
     path = local(twice.location()) / "data" / "x.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 
+from icebridge_provider.model.settings import SHORTEST_SCRAPE_SECRET
 from icebridge_provider.plugins.api import auth
 from icebridge_provider.plugins.api.app import create_app
 from icebridge_provider.plugins.api.headers import HEADERS
@@ -52,7 +53,9 @@ def test_there_are_these_routes_and_no_others() -> None:
     assert set(routes(app())) == {*OPEN, "/metrics"}
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/openapi.json", "/api/", "/metrics/", "/health", "/health/x"])
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/redoc", "/openapi.json", "/api/", "/metrics/", "/health", "/health/x"]
+)
 def test_all_else_is_404_with_the_headers(path: str) -> None:
     answer = get(app(), path)
     assert answer.status_code == 404
@@ -91,7 +94,7 @@ def test_bytes_that_are_no_ascii_are_refused_not_an_error() -> None:
     assert answer.status_code == 401
 
 
-@pytest.mark.parametrize("secret", ["", "short", "x" * (auth.SHORTEST_SECRET - 1)])
+@pytest.mark.parametrize("secret", ["", "short", "x" * (SHORTEST_SCRAPE_SECRET - 1)])
 def test_a_missing_or_short_secret_lets_nobody_in(secret: str) -> None:
     assert get(app(secret=lambda: secret), "/metrics", authorization=f"Bearer {secret}").status_code == 401
 

@@ -7,16 +7,21 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from icebridge_provider.catalogs.iceberg import catalog_from
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.inventory import Inventory
 from icebridge_provider.model.plan import Estimate, Loss, Rates
 from icebridge_provider.model.report import Finding, Severity
+from icebridge_provider.model.settings import Settings
 from icebridge_provider.model.table import Column, FileTotals, ForeignTable, TableFacts, Writer
-from icebridge_provider.steps.assess import Outlook, assess, render_assessment
+from icebridge_provider.steps.assess import Outlook, assess, assess_inventory, render_assessment
 from icebridge_provider.steps.charts import duration, size, size_classes
+from icebridge_provider.steps.inventory import read_inventory
+from tests.support import tables as shapes
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"</script><script>alert(2)</script>"
 
@@ -46,7 +51,9 @@ def table(name: str, data_bytes: int = 10**9, engine: str = "spark 4.1") -> Fore
 
 
 def inventory(*tables: ForeignTable, findings: tuple[Finding, ...] = ()) -> Inventory:
-    return Inventory(inventory_id="i-1", catalog="src", taken_at="2026-01-01T00:00:00+00:00", tables=tables, findings=findings)
+    return Inventory(
+        inventory_id="i-1", catalog="src", taken_at="2026-01-01T00:00:00+00:00", tables=tables, findings=findings
+    )
 
 
 def finding(name: str, severity: Severity = Severity.BLOCKING, rule: str = "SRC-002") -> Finding:
@@ -58,9 +65,16 @@ ESTIMATE = Estimate(bytes=3 * 10**9, seconds=7200.0, cost=12.5, throughput_mb_s=
 
 
 def example() -> dict[str, object]:
-    tables = (table("a"), table("b", 10**12), ForeignTable(identifier=ident("c"), problem="torn"), table("d", 0, "trino"))
+    tables = (
+        table("a"),
+        table("b", 10**12),
+        ForeignTable(identifier=ident("c"), problem="torn"),
+        table("d", 0, "trino"),
+    )
     found = inventory(*tables, findings=(finding("c", rule="SRC-001"), finding("d", Severity.WARNING, "SRC-008")))
-    return assess(found, outlooks={ident("b"): Outlook(method="copy_files", losses=(LOSS,))}, estimate=ESTIMATE, target="uc")
+    return assess(
+        found, outlooks={ident("b"): Outlook(method="copy_files", losses=(LOSS,))}, estimate=ESTIMATE, target="uc"
+    )
 
 
 def test_the_headline_counts_what_goes_what_is_lost_and_what_is_broken() -> None:
@@ -146,7 +160,9 @@ def test_the_file_loads_nothing_and_its_policy_names_its_own_script_and_style() 
         assert f"{kind}-src 'sha256-{digest}'" in policy
 
 
-HOSTILE_TABLE = ForeignTable(identifier=TableIdentifier(catalog="src", namespace=(HOSTILE,), name=HOSTILE), problem=HOSTILE)
+HOSTILE_TABLE = ForeignTable(
+    identifier=TableIdentifier(catalog="src", namespace=(HOSTILE,), name=HOSTILE), problem=HOSTILE
+)
 
 
 def test_hostile_names_are_shown_and_not_run() -> None:
@@ -172,7 +188,14 @@ def test_every_table_has_a_row_that_can_be_sorted_and_filtered() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_949, "1.0 MB"), (123_456_789, "123 MB"), (5 * 10**15, "5.0 PB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "1.0 MB"),
+        (123_456_789, "123 MB"),
+        (5 * 10**15, "5.0 PB"),
+    ],
 )
 def test_sizes_for_people(value: int, text: str) -> None:
     assert size(value) == text
@@ -180,7 +203,14 @@ def test_sizes_for_people(value: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(1, "1 second"), (40, "40 seconds"), (600, "10 minutes"), (7200, "2 hours"), (19800, "5.5 hours"), (864000, "10.0 days")],
+    [
+        (1, "1 second"),
+        (40, "40 seconds"),
+        (600, "10 minutes"),
+        (7200, "2 hours"),
+        (19800, "5.5 hours"),
+        (864000, "10.0 days"),
+    ],
 )
 def test_durations_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
@@ -189,3 +219,28 @@ def test_durations_for_people(seconds: float, text: str) -> None:
 def test_size_classes_cover_everything() -> None:
     counted = dict(size_classes([0, 1, 10**6, 10**9, 10**11, 10**12, 10**20]))
     assert list(counted.values()) == [1, 1, 1, 1, 1, 2]
+
+
+def test_a_real_catalog_is_assessed_with_and_without_a_target(tmp_path: Path) -> None:
+    native = shapes.open_catalog(tmp_path / "a")
+    shapes.history(native)
+    shapes.missing_file(native)
+    shapes.plain(native)
+    source = catalog_from("src", shapes.catalog_properties(tmp_path / "a"))
+    target = catalog_from("dst", shapes.catalog_properties(tmp_path / "b"))
+    found = read_inventory(source)
+    alone = assess_inventory(found, source, None, Settings(currency="EUR", transfer_per_gb=1e6))
+    assert alone["counts"] == {"tables": 3, "goes": 2, "loses": 0, "broken": 1}
+    assert alone["estimate"]["rates"]["currency"] == "EUR"
+    facts = {table.identifier.name: table.facts for table in found.tables}
+    going = [facts["history"], facts["plain"]]
+    assert alone["estimate"]["bytes"] == sum(item.history_bytes for item in going if item)
+    assert alone["estimate"]["cost"] > 0
+    target.create_namespace(("lake",))
+    target.native.create_table(("lake", "plain"), shapes.rows(0, 1).schema)
+    with_target = assess_inventory(found, source, target, Settings())
+    assert with_target["target"] == "dst"
+    assert {item["table"]: item["verdict"] for item in with_target["tables"]} == {
+        "lake.history": "goes", "lake.missing_file": "broken", "lake.plain": "broken",
+    }  # fmt: skip
+    assert "PRE-003" in {item["rule"] for item in with_target["findings"]}

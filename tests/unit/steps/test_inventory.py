@@ -39,7 +39,11 @@ def lake(folder: Path) -> IcebergCatalog:
 
 def test_what_was_taken_can_be_loaded(tmp_path: Path, ledger: SqlLedger) -> None:
     taken = take_inventory(lake(tmp_path), ledger, ACTOR)
-    assert {key: taken[key] for key in ("tables", "problems", "findings")} == {"tables": 4, "problems": 1, "findings": 3}
+    assert {key: taken[key] for key in ("tables", "problems", "findings")} == {
+        "tables": 4,
+        "problems": 1,
+        "findings": 3,
+    }
     found = load_inventory(ledger, taken["inventory_id"])
     assert [table.identifier.name for table in found.tables] == ["broken_summary", "lost", "missing_file", "plain"]
     assert {finding.rule for finding in found.findings} == {"SRC-001", "SRC-002", "SRC-008"}

@@ -1,0 +1,1 @@
+"""Airflow connections and settings, turned into what the steps work with."""

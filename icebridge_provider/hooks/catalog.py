@@ -1,0 +1,78 @@
+"""Connections of Iceberg catalogs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.bases.hook import BaseHook
+
+from icebridge_provider.catalogs.iceberg import IcebergCatalog, catalog_from
+from icebridge_provider.hooks.connections import connection
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+TYPES = ("icebridge_catalog", "iceberg")
+_OURS = ("read_only",)
+
+
+class IcebergCatalogHook(BaseHook):
+    """Opens the catalog behind a connection of type ``icebridge_catalog``; Airflow's own ``iceberg`` is taken too.
+
+    The connection's extra holds pyiceberg's properties of the catalog (``type, uri, warehouse, s3.…``); ``read_only``
+    true means that IceBridge never changes it. ``host`` stands for ``uri``, ``login`` and ``password`` for the OAuth
+    client of a REST catalog, a ``password`` alone for its bearer token.
+
+    :param conn_id: the connection.
+    """
+
+    conn_name_attr = "conn_id"
+    default_conn_name = "icebridge_catalog"
+    conn_type = "icebridge_catalog"
+    hook_name = "IceBridge catalog"
+
+    def __init__(self, conn_id: str) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+
+    def catalog(self) -> IcebergCatalog:
+        """Return the catalog; nothing is asked of it yet.
+
+        :raises ConfigurationError: IB-102, IB-103, or IB-203 when its properties describe no catalog.
+        """
+        found = connection(self.conn_id, TYPES, "catalog")
+        extra = dict(found.extra_dejson or {})
+        read_only = str(extra.get("read_only", "")).strip().lower() in {"true", "1", "yes", "on"}
+        return catalog_from(self.conn_id, properties_of(found), read_only)
+
+    def get_conn(self) -> IcebergCatalog:
+        """Return the catalog, as every Airflow hook returns its client."""
+        return self.catalog()
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Answer Airflow's test button: list, read, write and delete a probe."""
+        from icebridge_provider.catalogs.check import check_connection
+
+        try:
+            rows = check_connection(self.catalog())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the button shows it
+            return False, str(error)
+        failed = [row for row in rows if row["outcome"] == "failed"]
+        return not failed, "; ".join(f"{row['message']} {row['remedy']}" for row in failed) or "All rights are there."
+
+
+def properties_of(found: Connection) -> dict[str, Any]:
+    """Return pyiceberg's properties of a connection."""
+    extra = {key: value for key, value in (found.extra_dejson or {}).items() if key not in _OURS and value is not None}
+    given: dict[str, Any] = {}
+    if found.host:
+        given["uri"] = found.host if found.port is None else f"{found.host}:{found.port}"
+    if found.login and found.password:
+        given["credential"] = f"{found.login}:{found.password}"
+    elif found.password:
+        given["token"] = found.password
+    if found.schema:
+        given["warehouse"] = found.schema
+    if found.conn_type == "iceberg" and "type" not in extra:
+        given["type"] = "rest"
+    return {**given, **extra}

@@ -1,0 +1,68 @@
+"""Builds the :class:`Site` of a migration from connections, settings and the running task."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from icebridge_provider.engines.local.engine import LocalEngine
+from icebridge_provider.hooks.catalog import IcebergCatalogHook
+from icebridge_provider.hooks.connections import find
+from icebridge_provider.hooks.ledger import LedgerHook
+from icebridge_provider.hooks.settings import settings
+from icebridge_provider.model.event import Actor
+from icebridge_provider.model.settings import Settings
+from icebridge_provider.ports import Signer
+from icebridge_provider.state.governor import CommitGovernor
+from icebridge_provider.steps.site import Site
+
+
+def site_for(source_conn_id: str, target_conn_id: str, context: Mapping[str, Any] | None = None) -> Site:
+    """Return what the steps work with.
+
+    :param context: the running task's context; it names who triggered the run and from where.
+    :raises ConfigurationError: IB-101 to IB-103, IB-111, IB-112, IB-130, IB-203.
+    """
+    options = settings()
+    source = IcebergCatalogHook(source_conn_id).catalog()
+    target = IcebergCatalogHook(target_conn_id).catalog()
+    ledger = LedgerHook().ledger()
+    return Site(
+        source=source,
+        target=target,
+        ledger=ledger,
+        engine=lambda progress: LocalEngine(source, target, ledger, progress, threads=options.copy_threads),
+        settings=options,
+        actor=actor_of(context) if context else Actor(),
+        signer=signer_for(options),
+        take_commit=CommitGovernor(ledger, options.max_commits_per_min).take,
+    )
+
+
+def actor_of(context: Mapping[str, Any]) -> Actor:
+    """Return who triggered the run, and which DAG, run, task and try acts on which host."""
+    run, task = context["dag_run"], context["ti"]
+    who = getattr(run, "triggering_user_name", None) or "system"
+    origin = f"{task.dag_id}/{task.run_id}/{task.task_id}/{task.try_number} on {socket.gethostname()}"
+    return Actor(who=str(who), origin=origin)
+
+
+def signer_for(options: Settings) -> Signer | None:
+    """Return the signer of certificates, None when no signing connection is configured.
+
+    :raises ConfigurationError: IB-102 when the connection is not defined, IB-130 when it holds no Ed25519 key.
+    """
+    if not options.signing_conn_id:
+        return None
+    from icebridge_provider.exceptions import ConfigurationError
+    from icebridge_provider.state.signing import Ed25519Signer
+
+    found = find(options.signing_conn_id)
+    if found is None:
+        raise ConfigurationError(
+            "IB-102",
+            f"The connection {options.signing_conn_id!r} (signing key) is not defined.",
+            remedy="Add it, or empty [icebridge] signing_conn_id: certificates then say unsigned.",
+        )
+    return Ed25519Signer(found.password or "")

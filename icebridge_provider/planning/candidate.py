@@ -1,0 +1,99 @@
+"""One table on its way into a plan, and what pre-flight's rules compare it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from icebridge_provider.model.identifier import TableIdentifier
+from icebridge_provider.model.plan import CopyMethod
+from icebridge_provider.model.report import Severity
+from icebridge_provider.model.table import ForeignTable, TableFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupant:
+    """What stands under the name a table is to get: the plan and the source it was made for, empty if not by us."""
+
+    plan_id: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What the target catalog takes. What is not known to be refused counts as taken.
+
+    ``plain_names``: lower case letters, digits and underscores only. ``one_level``: namespaces have one level.
+    ``dotted_levels``: a level may hold a dot. ``refused_types`` are Iceberg types as the spec writes them.
+    """
+
+    longest_name: int = 255
+    plain_names: bool = False
+    one_level: bool = False
+    dotted_levels: bool = True
+    newest_format: int = 3
+    partition_transforms: bool = True
+    refused_types: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightContext:
+    """What the rules compare a table with.
+
+    ``occupants`` are the tables already there under a wanted name, staged or final. ``free_bytes`` is None where it
+    cannot be known. ``reads_source`` says whether the target's connection can read the source's files. ``twins`` are
+    all entries by metadata file. ``now_ms`` is the time of planning, ``seconds`` what the whole plan will take.
+    """
+
+    plan_id: str = ""
+    source_writable: bool = True
+    target_writable: bool = True
+    occupants: Mapping[TableIdentifier, Occupant] = field(default_factory=dict)
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    free_bytes: int | None = None
+    reads_source: bool = True
+    twins: Mapping[str, tuple[TableIdentifier, ...]] = field(default_factory=dict)
+    now_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One table with the name, folder and method it would get."""
+
+    table: ForeignTable
+    facts: TableFacts
+    target: TableIdentifier
+    staged: TableIdentifier
+    method: CopyMethod
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one rule says of one table, in words; ``remedy`` stands in for the rule's own where it knows better."""
+
+    what: str
+    remedy: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule as data. ``check`` says in one line what must hold; ``judge`` returns what is wrong, or None."""
+
+    id: str
+    severity: Severity
+    check: str
+    remedy: str
+    judge: Callable[[Candidate, PreflightContext], Answer | None]
+
+
+def size_of(facts: TableFacts, method: CopyMethod) -> int:
+    """Return the bytes that ``method`` writes: with its history for ``copy_files``, none for ``register``."""
+    totals = facts.totals
+    if method is CopyMethod.REGISTER:
+        return 0
+    if method is CopyMethod.COPY_FILES:
+        return max(facts.history_bytes, totals.data_bytes + totals.delete_bytes)
+    return totals.data_bytes

@@ -1,0 +1,191 @@
+"""Makes the copy the table: approved, journaled step by step, undone if a step fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from icebridge_provider.crash import side_effect
+from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, TransientError, ValidationFailed
+from icebridge_provider.model.event import Outcome, State, Step, TableState
+from icebridge_provider.model.plan import Approval, MigrationPlan, TablePlan
+from icebridge_provider.planning.cutover import ARCHIVE, INSTRUCT, Action, actions
+from icebridge_provider.planning.window import parse_window
+from icebridge_provider.state.signing import sealed
+from icebridge_provider.steps.actions import do, undo
+from icebridge_provider.steps.certify import check_unmoved
+from icebridge_provider.steps.copy import record_failure
+from icebridge_provider.steps.lease import HeldLease, lease_on
+from icebridge_provider.steps.site import Site
+from icebridge_provider.validation.certificate import digest_of
+
+
+def cut_over_table(
+    site: Site, plan: MigrationPlan, table: TablePlan, digest: str, who: str, writers_stopped: bool
+) -> dict[str, Any]:
+    """Publish the copy under its final name and archive the source; go on where an earlier run stopped.
+
+    :param digest: what was approved: the digest :func:`icebridge_provider.steps.certify.certify_wave` returned.
+    :param who: the person who approved.
+    :returns: ``target``, ``archived`` or ``instruction``, ``certificate`` (digest), ``already``.
+    :raises ConfigurationError: IB-620 the digest is not what stands now, IB-621 approval lacks a name or the tick,
+        IB-622 no approval where one is needed.
+    :raises TransientError: IB-623 outside the cut-over window.
+    :raises ValidationFailed: IB-605 when source or copy moved.
+    """
+    key = str(table.source)
+    with lease_on(site, table) as held:
+        state = site.ledger.state(plan.plan_id, key)
+        if state.state in {State.CUT_OVER, State.PURGED}:
+            return {**_names(state, table), "already": True}
+        if state.state is not State.CUTTING_OVER:
+            _check(site, plan, table, state, digest, who, writers_stopped=writers_stopped)
+            state = _approve(site, plan, table, digest, who, held, writers_stopped=writers_stopped)
+        return {**_go_on(site, plan, table, state, held), "already": False}
+
+
+def _check(
+    site: Site,
+    plan: MigrationPlan,
+    table: TablePlan,
+    state: TableState,
+    digest: str,
+    who: str,
+    *,
+    writers_stopped: bool,
+) -> None:
+    _check_approval(site, plan, who, writers_stopped=writers_stopped)
+    approved = site.ledger.document("certificate_set", f"{plan.plan_id}/{digest}") or {"tables": {}}
+    stands = state.certificate.get("digest")
+    if state.state is not State.AWAITING_APPROVAL or approved["tables"].get(str(table.source)) != stands:
+        raise ConfigurationError(
+            "IB-620",
+            f"What was approved ({digest[:12] or 'nothing'}) is not what stands now for {table.source}.",
+            remedy="Run the migration again and approve the digest it shows then.",
+            changed="Nothing was cut over.",
+            table=str(table.source),
+        )
+    window = parse_window(plan.request.cutover_window)
+    if window is not None and window.opened_at(site.now()) is None:
+        raise TransientError(
+            "IB-623",
+            f"The cut-over window {plan.request.cutover_window} is closed.",
+            remedy=f"It opens {window.next_opening(site.now()).isoformat()}; the cut-over goes on then.",
+            changed="Nothing was cut over.",
+        )
+    check_unmoved(site, table, state)
+
+
+def _check_approval(site: Site, plan: MigrationPlan, who: str, *, writers_stopped: bool) -> None:
+    if plan.request.approval is Approval.NONE:
+        if not site.settings.allow_unapproved_cutover:
+            raise ConfigurationError(
+                "IB-622",
+                "The plan wants a cut-over that nobody approves.",
+                remedy="Plan with approval=required, or switch on [icebridge] allow_unapproved_cutover.",
+                changed="Nothing was cut over.",
+            )
+        return
+    if not who or not writers_stopped:
+        lacking = "the name of a person" if not who else "the tick that the writers are stopped"
+        raise ConfigurationError(
+            "IB-621",
+            f"The approval lacks {lacking}.",
+            remedy="Approve in Airflow's UI (Required Actions) or by REST, with writers_stopped ticked.",
+            changed="Nothing was cut over.",
+        )
+
+
+def _approve(
+    site: Site,
+    plan: MigrationPlan,
+    table: TablePlan,
+    digest: str,
+    who: str,
+    held: HeldLease,
+    *,
+    writers_stopped: bool,
+) -> TableState:
+    data = {
+        "who": who or "nobody (approval=none)",
+        "digest": digest,
+        "writers_stopped": writers_stopped,
+        "at": site.now().isoformat(timespec="seconds"),
+    }
+    key = str(table.source)
+    site.record(plan.plan_id, key, Step.APPROVE, Outcome.DONE, dict(data), held.lease)
+    site.record(plan.plan_id, key, Step.CUT_OVER, Outcome.STARTED, dict(data), held.lease)
+    return site.ledger.state(plan.plan_id, key)
+
+
+def _go_on(
+    site: Site, plan: MigrationPlan, table: TablePlan, state: TableState, held: HeldLease
+) -> dict[str, Any]:
+    date = str(state.approval["at"])[:10].replace("-", "")
+    wanted = actions(table, source_writable=site.source.writable(), date=date)
+    done = {action["action"] for action in state.applied}
+    try:
+        for action in wanted:
+            if action["action"] not in done:
+                do(site, plan, table, action, held)
+    except TransientError:
+        raise  # the outcome may be unknown: the next try looks and goes on
+    except IceBridgeError as error:
+        _go_back(site, plan, table, held)
+        record_failure(site, plan.plan_id, str(table.source), Step.CUT_OVER, error, held)
+        raise
+    return _finish(site, plan, table, state, wanted, held)
+
+
+def _go_back(site: Site, plan: MigrationPlan, table: TablePlan, held: HeldLease) -> None:
+    """Undo what was begun and done, the last first."""
+    state = site.ledger.state(plan.plan_id, str(table.source))
+    begun = [state.intent] if state.intent else []
+    for action in [*begun, *reversed(state.applied)]:
+        undo(site, plan, table, action, held)
+
+
+def _finish(
+    site: Site,
+    plan: MigrationPlan,
+    table: TablePlan,
+    state: TableState,
+    wanted: tuple[Action, ...],
+    held: HeldLease,
+) -> dict[str, Any]:
+    """Write the final certificate: the approved one with the names after and who approved."""
+    key = f"{plan.plan_id}/{table.source}"
+    proposal = site.ledger.document("proposal", key)
+    if proposal is None or digest_of(proposal["certificate"]) != state.certificate["digest"]:
+        raise ValidationFailed(
+            "IB-624",
+            f"The certificate of {table.source} in the ledger is not the one that was approved.",
+            remedy="Run: airflow icebridge audit verify.",
+            changed="The tables were switched; roll back with: airflow icebridge rollback.",
+        )
+    names = _after(proposal["certificate"]["names"], wanted)
+    final = {
+        **proposal["certificate"],
+        "names": names,
+        "approval": dict(state.approval),
+        "approved_certificate": proposal["digest"],
+    }
+    document = sealed(final, site.signer)
+    with side_effect("cut_over.certificate"):
+        site.ledger.save_document("certificate", key, document)
+    data = {"certificate": document["digest"], "signed": document["signed"], **names}
+    site.record(plan.plan_id, str(table.source), Step.CUT_OVER, Outcome.DONE, dict(data), held.lease)
+    return data
+
+
+def _after(names: dict[str, str], wanted: tuple[Action, ...]) -> dict[str, str]:
+    for action in wanted:
+        if action["action"] == ARCHIVE:
+            return {**names, "archived": str(action["inverse"]["table"])}
+        if action["action"] == INSTRUCT:
+            return {**names, "instruction": str(action["text"])}
+    return names
+
+
+def _names(state: TableState, table: TablePlan) -> dict[str, Any]:
+    archived = next((a["inverse"]["table"] for a in state.applied if a["action"] == ARCHIVE), None)
+    return {"target": str(table.target), **({"archived": archived} if archived else {})}

@@ -1,0 +1,57 @@
+"""Holds the lease on one table while a step works on it, so that two processes never change it at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from icebridge_provider.exceptions import TransientError
+from icebridge_provider.model.plan import TablePlan
+from icebridge_provider.ports import Lease
+from icebridge_provider.steps.site import Site
+
+
+class HeldLease:
+    """A lease in force; ``keep`` extends it when a third of its time is gone, and raises when it was lost."""
+
+    def __init__(self, site: Site, lease: Lease) -> None:
+        self._site = site
+        self._lock = threading.Lock()
+        self._renewed = time.monotonic()
+        self.lease = lease
+
+    def keep(self, *, now: bool = False) -> Lease:
+        """Return the lease, extended if it is time or ``now`` is set: before every change of a catalog.
+
+        :raises FencedOut: IB-110 when another process took the table over.
+        """
+        with self._lock:
+            if now or time.monotonic() - self._renewed > self._site.settings.lease_seconds / 3:
+                self.lease = self._site.ledger.renew(self.lease, self._site.settings.lease_seconds)
+                self._renewed = time.monotonic()
+            return self.lease
+
+
+@contextmanager
+def lease_on(site: Site, table: TablePlan) -> Iterator[HeldLease]:
+    """Hold the lease on ``table.target``.
+
+    :raises TransientError: IB-600 while another process holds it.
+    """
+    key = str(table.target)
+    lease = site.ledger.acquire(key, site.owner, site.settings.lease_seconds)
+    if lease is None:
+        raise TransientError(
+            "IB-600",
+            f"Another process works on {key}.",
+            remedy=f"Wait for it; if it died, the table is free again {site.settings.lease_seconds} s after its last "
+            "sign of life.",
+            table=key,
+        )
+    held = HeldLease(site, lease)
+    try:
+        yield held
+    finally:
+        site.ledger.release(held.lease)

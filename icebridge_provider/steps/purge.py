@@ -1,0 +1,140 @@
+"""Deletes the archived source of a table that was cut over long enough ago, and proves first that nobody needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+from icebridge_provider.crash import side_effect
+from icebridge_provider.engines.local.engine import store_of
+from icebridge_provider.exceptions import ConfigurationError, ValidationFailed
+from icebridge_provider.model.event import Outcome, State, Step, TableState
+from icebridge_provider.model.identifier import TableIdentifier
+from icebridge_provider.model.plan import CopyMethod, MigrationPlan, TablePlan
+from icebridge_provider.planning.cutover import ARCHIVE
+from icebridge_provider.ports import Catalog, FileStore
+from icebridge_provider.steps.lease import HeldLease, lease_on
+from icebridge_provider.steps.paths import paths_of, plain
+from icebridge_provider.steps.site import Site
+
+WORKERS = 8
+
+
+def purge_table(site: Site, plan: MigrationPlan, table: TablePlan, who: str) -> dict[str, Any]:
+    """Delete the archived source's files and entry; go on where an earlier run stopped.
+
+    :param who: the person who approved the purge.
+    :returns: ``files`` deleted, ``already``.
+    :raises ConfigurationError: IB-640 not cut over, or nobody approved; IB-641 the grace period is not over; IB-642 the
+        source is shared with the new table or cannot be changed.
+    :raises ValidationFailed: IB-643 a live table uses one of the files.
+    """
+    key = str(table.source)
+    with lease_on(site, table) as held:
+        state = site.ledger.state(plan.plan_id, key)
+        if state.state is State.PURGED:
+            return {"files": 0, "already": True}
+        archived = _check(site, table, state, who)
+        listed = site.ledger.document("purge", f"{plan.plan_id}/{key}") or _prove(site, plan, table, archived)
+        started: dict[str, object] = {"who": who, "files": len(listed["files"])}
+        site.record(plan.plan_id, key, Step.PURGE, Outcome.STARTED, started, held.lease)
+        _delete(site, archived, listed, held)
+        data: dict[str, object] = {"files": len(listed["files"]), "archived": str(archived), "who": who}
+        site.record(plan.plan_id, key, Step.PURGE, Outcome.DONE, data, held.keep(now=True))
+        return {**data, "already": False}
+
+
+def orphans(site: Site, plan: MigrationPlan) -> list[str]:
+    """Return staged tables of a plan that were left behind: rolled back or refused, yet still in the catalog."""
+    states = {state.table: state.state for state in site.ledger.states(plan.plan_id)}
+    over = {State.ROLLED_BACK, State.REFUSED, State.CUT_OVER, State.PURGED}
+    return [
+        str(table.staged)
+        for table in plan.tables
+        if states.get(str(table.source)) in over and site.target.load(table.staged) is not None
+    ]
+
+
+def _check(site: Site, table: TablePlan, state: TableState, who: str) -> TableIdentifier:
+    archived = next((action["inverse"]["table"] for action in state.applied if action["action"] == ARCHIVE), None)
+    if state.state is not State.CUT_OVER or not who:
+        what = f"{table.source} is {state.state}, not cut over" if who else "nobody approved the purge"
+        raise ConfigurationError("IB-640", f"{what[0].upper()}{what[1:]}.", remedy="Purge it after that.")
+    if archived is None or table.method is CopyMethod.REGISTER or not site.source.writable():
+        why = "shares its files with the new table" if table.method is CopyMethod.REGISTER else "was not archived by us"
+        raise ConfigurationError(
+            "IB-642",
+            f"{table.source} {why}; deleting its files is not ours.",
+            remedy="Leave it to the source's owner.",
+            table=str(table.source),
+        )
+    cut_over = datetime.fromisoformat(str(state.approval["at"]))
+    free = cut_over + timedelta(days=site.settings.purge_grace_days)
+    if site.now() < free:
+        raise ConfigurationError(
+            "IB-641",
+            f"{table.source} was cut over {cut_over:%Y-%m-%d}; it is kept until {free:%Y-%m-%d}.",
+            remedy="Wait, or shorten [icebridge] purge_grace_days.",
+            table=str(table.source),
+        )
+    return TableIdentifier.parse(archived)
+
+
+def _prove(site: Site, plan: MigrationPlan, table: TablePlan, archived: TableIdentifier) -> dict[str, Any]:
+    """List the archived table's files, and make sure no live table of either catalog uses one."""
+    loaded = site.source.load(archived)
+    if loaded is None:
+        return {"files": [], "metadata": ""}
+    files = sorted(set(paths_of(store_of(site.source, loaded), loaded.metadata)))
+    doomed = {plain(path) for path in [*files, loaded.metadata_location]}
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for user, shared in pool.map(lambda place: _shared(*place, doomed), _live(site, archived)):
+            if shared:
+                raise ValidationFailed(
+                    "IB-643",
+                    f"{user} uses {shared}, which would be deleted with {archived}.",
+                    remedy=f"Give {user} files of its own (rewrite it, or migrate it with copy_files), then purge.",
+                    table=str(table.source),
+                )
+    document = {"files": files, "metadata": loaded.metadata_location}
+    with side_effect("purge.list"):
+        site.ledger.save_document("purge", f"{plan.plan_id}/{table.source}", document)
+    return document
+
+
+def _live(site: Site, archived: TableIdentifier) -> Iterator[tuple[Catalog, TableIdentifier]]:
+    for catalog in (site.source, site.target):
+        for namespace in catalog.namespaces():
+            for found in catalog.tables(namespace):
+                if found != archived:
+                    yield catalog, found
+
+
+def _shared(catalog: Catalog, table: TableIdentifier, doomed: set[str]) -> tuple[TableIdentifier, str]:
+    """Return the first doomed file that ``table`` uses.
+
+    A table whose metadata cannot be read proves nothing, so it counts as a user of everything.
+    """
+    loaded = catalog.load(table)
+    if loaded is None:
+        return table, ""
+    if plain(loaded.metadata_location) in doomed:
+        return table, loaded.metadata_location
+    paths = paths_of(store_of(catalog, loaded), loaded.metadata)
+    return table, next((path for path in paths if plain(path) in doomed), "")
+
+
+def _delete(site: Site, archived: TableIdentifier, listed: dict[str, Any], held: HeldLease) -> None:
+    store: FileStore = site.source.store()
+    for path in listed["files"]:
+        held.keep()
+        with side_effect("purge.delete_file"):
+            store.delete(path)
+    held.keep(now=True)
+    with side_effect("purge.drop_entry"):
+        site.source.drop_entry(archived)
+    if listed["metadata"]:
+        with side_effect("purge.delete_metadata"):
+            store.delete(listed["metadata"])

@@ -1,0 +1,167 @@
+"""Proves one copied table against the source snapshot it was made of; Great Expectations gives the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from icebridge_provider.engines.local.engine import store_of
+from icebridge_provider.engines.local.metadata import read_metadata
+from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, ValidationFailed
+from icebridge_provider.model import codec
+from icebridge_provider.model.event import Outcome, State, Step
+from icebridge_provider.model.plan import CopyMethod, MigrationPlan, TablePlan
+from icebridge_provider.model.report import Fingerprint, ValidationReport
+from icebridge_provider.model.table import LoadedTable
+from icebridge_provider.steps.copy import record_failure, source_of
+from icebridge_provider.steps.lease import lease_on
+from icebridge_provider.steps.site import Site
+from icebridge_provider.validation import byte_report, differing_buckets, fingerprint_report
+
+PROVEN = frozenset({State.VALIDATED, State.AWAITING_APPROVAL, State.CUTTING_OVER, State.CUT_OVER, State.PURGED})
+SHOWN = 5
+
+
+def validate_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
+    """Compare target and source as of the copied snapshot; a table that is proven already is left as it is.
+
+    :returns: ``passed, kind, source_snapshot_id, target_snapshot_id, rows, sum128, crc_sum, report, at``.
+    :raises ConfigurationError: IB-602 when the table is not copied yet.
+    :raises ValidationFailed: IB-603 naming what differs; the whole report is kept in the ledger.
+    """
+    key = str(table.source)
+    with lease_on(site, table) as held:
+        state = site.ledger.state(plan.plan_id, key)
+        if state.state in PROVEN:
+            return {**state.validation, "already": True}
+        if state.state is not State.COPIED:
+            raise ConfigurationError(
+                "IB-602",
+                f"{key} is {state.state}, not copied.",
+                remedy="Run the migration again: it goes on where it stopped.",
+                table=key,
+            )
+        try:
+            report = _report(site, table, state.copy)
+            _judge(site, plan, report)
+        except IceBridgeError as error:
+            record_failure(site, plan.plan_id, key, Step.VALIDATE, error, held)
+            raise
+        data = _verdict(site, plan, report, state.copy)
+        site.record(plan.plan_id, key, Step.VALIDATE, Outcome.DONE, data, held.keep(now=True))
+        return {**data, "already": False}
+
+
+def report_key(plan_id: str, source: object) -> str:
+    """Return the key of a table's validation report in the ledger."""
+    return f"{plan_id}/{source}"
+
+
+def _judge(site: Site, plan: MigrationPlan, report: ValidationReport) -> None:
+    """Keep the report, let Great Expectations judge it, and raise unless it passed."""
+    from icebridge_provider.engines.gx import judge
+
+    site.ledger.save_document("report", report_key(plan.plan_id, report.table), codec.to_json(report))
+    if not judge(report)["success"]:
+        raise _differs(report)
+
+
+def _report(site: Site, table: TablePlan, copy: Mapping[str, Any]) -> ValidationReport:
+    if table.method is CopyMethod.INSERT_SELECT:
+        return _fingerprints(site, table, copy)
+    from icebridge_provider.engines.local.byte_proof import prove_bytes
+
+    checks, differences = prove_bytes(site.source, site.target, site.ledger, table, copy)
+    return byte_report(
+        table=table.source,
+        target=table.target,
+        source_snapshot_id=copy["source_snapshot_id"],
+        target_snapshot_id=copy["target_snapshot_id"],
+        checks=checks,
+        differences=differences,
+    )
+
+
+def _fingerprints(site: Site, table: TablePlan, copy: Mapping[str, Any]) -> ValidationReport:
+    from icebridge_provider.engines.fingerprint.drilldown import differing_rows
+    from icebridge_provider.engines.fingerprint.reader import fingerprint
+
+    before, after = _pinned(site, table, copy), _staged(site, table)
+    stores = store_of(site.source, before), store_of(site.target, after)
+    left = fingerprint(before, stores[0], copy["source_snapshot_id"])
+    right = fingerprint(after, stores[1], after.current_snapshot_id)
+    buckets = differing_buckets(left, right)
+    rows: tuple[Mapping[str, Any], ...] = ()
+    if buckets:
+        rows = differing_rows(
+            before, stores[0], copy["source_snapshot_id"], after, stores[1], after.current_snapshot_id, buckets,
+            show_values=site.settings.show_values,
+        )  # fmt: skip
+    return fingerprint_report(
+        table=table.source, target=table.target, source=left, target_fingerprint=right, differences=rows
+    )
+
+
+def _pinned(site: Site, table: TablePlan, copy: Mapping[str, Any]) -> LoadedTable:
+    """Return the source as it was when it was copied, whatever happened to it since."""
+    loaded = source_of(site, table)
+    location = str(copy["source_metadata_location"])
+    if loaded.metadata_location == location:
+        return loaded
+    metadata = read_metadata(store_of(site.source, loaded), location, table.source)
+    return replace(loaded, metadata_location=location, metadata=metadata)
+
+
+def _staged(site: Site, table: TablePlan) -> LoadedTable:
+    loaded = site.target.load(table.staged)
+    if loaded is None:
+        raise ValidationFailed(
+            "IB-604",
+            f"The copy {table.staged} is gone from its catalog.",
+            remedy="Somebody dropped it. Roll the table back and run the migration again.",
+            table=str(table.source),
+        )
+    return loaded
+
+
+def _verdict(site: Site, plan: MigrationPlan, report: ValidationReport, copy: Mapping[str, Any]) -> dict[str, object]:
+    found: Fingerprint | None = report.fingerprint
+    return {
+        "passed": True,
+        "kind": report.kind,
+        "source_snapshot_id": report.source_snapshot_id,
+        "target_snapshot_id": report.target_snapshot_id,
+        "source_metadata_location": copy["source_metadata_location"],
+        "metadata_location": copy["metadata_location"],
+        "rows": found.rows if found else copy.get("rows"),
+        "sum128": found.sum128 if found else None,
+        "crc_sum": found.crc_sum if found else None,
+        "crc_xor": found.crc_xor if found else None,
+        "checks": len(report.checks),
+        "report": report_key(plan.plan_id, report.table),
+        "at": site.now().isoformat(timespec="seconds"),
+    }
+
+
+def _differs(report: ValidationReport) -> ValidationFailed:
+    failed = [check for check in report.checks if not check.passed]
+    shown = "; ".join(
+        f"{check.name}: source {check.source}, target {check.target}" + (f" ({check.detail})" if check.detail else "")
+        for check in failed[:SHOWN]
+    )
+    named = "; ".join(_difference(item) for item in report.differences[:SHOWN])
+    more = len(report.differences) - SHOWN
+    rest = f"; and {more} more" if more > 0 else ""
+    return ValidationFailed(
+        "IB-603",
+        f"{report.target} is not {report.table}: {shown}." + (f" Named: {named}{rest}." if named else ""),
+        remedy="Roll the table back and run the migration again; if it comes again, the storage or a writer is at fault.",
+        changed="The copy stays under its staged name; the source is untouched.",
+        table=str(report.table),
+        differences=len(report.differences),
+    )
+
+
+def _difference(item: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in item.items() if value not in (None, "", [], ()))
