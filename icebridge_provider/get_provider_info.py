@@ -1,10 +1,101 @@
-"""What Airflow learns of this provider."""
+"""What Airflow learns of this provider, without importing any of it."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
+
+from icebridge_provider import __version__
+from icebridge_provider.model.settings import Settings
+
+_NAME = "IceBridge"
+_TYPES = {bool: "boolean", int: "integer", float: "float", str: "string"}
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's description."""
-    return {"package-name": "airflow-provider-icebridge", "name": "IceBridge", "description": "Move Iceberg tables."}
+    """Return the provider's description (schema: ``airflow/provider_info.schema.json``)."""
+    return {
+        "package-name": "airflow-provider-icebridge",
+        "name": _NAME,
+        "description": "Move Iceberg tables between catalogs and prove that nothing was lost.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": _NAME,
+                "external-doc-url": "https://iceberg.apache.org/",
+                "tags": ["software"],
+            }
+        ],
+        "operators": [_modules("operators", "catalog", "plan", "tables", "certify")],
+        "sensors": [_modules("sensors", "snapshot")],
+        "hooks": [_modules("hooks", "catalog", "ledger")],
+        "triggers": [_modules("triggers", "snapshot")],
+        "bundles": [_modules("", "bundle")],
+        "connection-types": [_catalog(), _ledger()],
+        "config": {"icebridge": {"description": "Defaults of IceBridge.", "options": _options()}},
+        "cli": ["icebridge_provider.cli.get_cli_commands"],
+        "plugins": [
+            {"name": "icebridge", "plugin-class": "icebridge_provider.plugins.icebridge_plugin.IceBridgePlugin"}
+        ],
+    }
+
+
+def _modules(folder: str, *names: str) -> dict[str, Any]:
+    prefix = f"icebridge_provider.{folder}." if folder else "icebridge_provider."
+    return {"integration-name": _NAME, "python-modules": [prefix + name for name in names]}
+
+
+def _options() -> dict[str, Any]:
+    return {
+        field.name: {
+            "description": field.metadata["text"],
+            "version_added": "0.1.0",
+            "type": _TYPES[type(field.default)],
+            "example": None,
+            "default": str(field.default),
+        }
+        for field in fields(Settings)
+    }
+
+
+def _catalog() -> dict[str, Any]:
+    return {
+        "connection-type": "icebridge_catalog",
+        "hook-class-name": "icebridge_provider.hooks.catalog.IcebergCatalogHook",
+        "hook-name": "IceBridge catalog",
+        "ui-field-behaviour": {
+            "hidden-fields": ["port"],
+            "relabeling": {
+                "host": "URI",
+                "schema": "Warehouse",
+                "login": "OAuth client id",
+                "password": "OAuth client secret, or bearer token",  # noqa: S105 - a label
+            },
+            "placeholders": {"host": "https://catalog.example.com/api", "schema": "s3://bucket/warehouse"},
+        },
+        "conn-fields": {
+            "type": _field("Kind", "What kind of catalog", ["sql", "rest", "glue", "hive"]),
+            "read_only": {
+                "label": "Read-only",
+                "description": "IceBridge then never changes this catalog",
+                "schema": {"type": "boolean", "default": False},
+            },
+        },
+    }
+
+
+def _ledger() -> dict[str, Any]:
+    return {
+        "connection-type": "icebridge_ledger",
+        "hook-class-name": "icebridge_provider.hooks.ledger.LedgerHook",
+        "hook-name": "IceBridge ledger",
+        "ui-field-behaviour": {
+            "hidden-fields": ["extra"],
+            "relabeling": {"schema": "Database, or path of an SQLite file"},
+            "placeholders": {"host": "postgres.example.com", "port": "5432", "schema": "icebridge"},
+        },
+    }
+
+
+def _field(label: str, description: str, choices: list[str]) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": "string", "enum": choices}}

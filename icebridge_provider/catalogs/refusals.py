@@ -62,6 +62,6 @@ def unknown_outcome(error: TransientError, what: str) -> TransientError:
         error.code,
         error.message,
         remedy=error.remedy,
-        changed=f"Whether it could {what} is not known; the next try looks before it asks again.",
+        changed=f"Whether it could {what} is not known; trying again is safe.",
         **error.facts,
     )

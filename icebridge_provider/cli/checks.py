@@ -64,10 +64,7 @@ def _ledger() -> Iterator[Diagnosis]:
     executor = _executor()
     require_shared(ledger, executor)
     yield _ok("ledger and executor", f"fits {executor}")
-
-
-def _chain() -> Iterator[Diagnosis]:
-    report = surroundings.ledger().verify_chain()
+    report = ledger.verify_chain()
     if report.intact:
         yield _ok("event chain", f"{report.events:,} events, unbroken")
     else:
@@ -223,7 +220,6 @@ def _listening() -> Iterator[Diagnosis]:
 CHECKS: tuple[tuple[str, Callable[[], Iterator[Diagnosis]]], ...] = (
     ("settings", _settings),
     ("ledger", _ledger),
-    ("event chain", _chain),
     ("pool", _pool),
     ("DAG bundle", _bundle),
     ("DAGs", _dags),

@@ -99,7 +99,7 @@ COMMANDS: tuple[Command, ...] = (
              _option("plan", metavar="PLAN|FILE", help="id of a plan, or a plan file"), WAIT, UNTIL_APPROVAL),
     _command("status", "Where every table of a plan is", "status:status", MAYBE_PLAN,
              _flag("--all", text="list all plans")),
-    _command("retry", "Go on with a plan: what is done stays done", "apply:retry", PLAN, OF_PLAN, WAIT,
+    _command("retry", "Go on with a plan: what is done stays done", "apply:retry", PLAN, WAIT,
              UNTIL_APPROVAL, HERE),
     _command("rollback", "Undo the cut-over of a plan, from any point", "undo:rollback", PLAN, OF_PLAN, WAIT, HERE),
     _command("purge", "Delete archived tables after the grace period", "undo:purge", PLAN, OF_PLAN, WAIT, HERE,

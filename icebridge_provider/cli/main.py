@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return demo(given[1:])
     options = _parse(given)
-    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")  # a command's user wants the answer
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")  # a command's user wants the answer
     from icebridge_provider.cli.dispatch import execute
 
     return execute(options.run, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
@@ -209,7 +210,7 @@ def questions(plan_id: str = "") -> list[Question]:
     with create_session() as session:
         rows = session.scalars(select(HITLDetail).where(HITLDetail.responded_at.is_(None))).unique().all()
         found = [
-            (row.task_instance, row.subject)
+            (row.task_instance, row.subject, f"{row.subject}\n{row.body}")
             for row in rows
             if row.task_instance.dag_id in DAGS and not _is_over(row.task_instance)
         ]
@@ -221,8 +222,8 @@ def questions(plan_id: str = "") -> list[Question]:
                 subject=" ".join(subject.split()),
                 url=question_url(task.dag_id, task.run_id, task.task_id, task.map_index),
             )
-            for task, subject in found
-            if plan_id in {"", (task.dag_run.conf or {}).get("plan_id")} or _names(subject, plan_id)
+            for task, subject, said in found
+            if plan_id in {"", (task.dag_run.conf or {}).get("plan_id")} or _names(said, plan_id)
         ]
 
 
@@ -236,8 +237,9 @@ def _is_over(task: Any) -> bool:
     }
 
 
-def _names(subject: str, plan_id: str) -> bool:
-    return plan_id in subject.split()
+def _names(said: str, plan_id: str) -> bool:
+    """Whether a question names the plan; runs started by hand have no plan id among their parameters."""
+    return re.search(rf"[Pp]lan \**{re.escape(plan_id)}(?![\w-]|\.\w)", said) is not None
 
 
 def wait(

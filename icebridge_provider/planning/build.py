@@ -2,36 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from icebridge_provider.exceptions import PreflightFailed
+from icebridge_provider.exceptions import LimitExceeded, PreflightFailed
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.inventory import Inventory
 from icebridge_provider.model.plan import CopyMethod, MigrationPlan, MigrationRequest, TablePlan
 from icebridge_provider.model.report import Finding, Severity
 from icebridge_provider.model.settings import Settings
-from icebridge_provider.model.table import ForeignTable, TableFacts
+from icebridge_provider.model.table import ForeignTable
 from icebridge_provider.planning import cost, methods, scaffold, waves
-from icebridge_provider.planning.mapping import map_tables, parse_rules
+from icebridge_provider.planning.mapping import Rules, map_tables, parse_rules, unused
 from icebridge_provider.planning.preflight import (
+    LEFT_OVER,
     LONGEST_NAME,
     Candidate,
     PreflightContext,
+    is_blocked,
     preflight,
     size_of,
+    weighed,
 )
-from icebridge_provider.planning.selection import select
-from icebridge_provider.planning.window import parse_window
+from icebridge_provider.planning.requests import check_request
+from icebridge_provider.planning.selection import nearest, select
+
+MISSPELT = "PRE-019"
+SHOWN = 20
+LONGEST_ID = 32
+_WORD = re.compile(r"\W", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanContext:
-    """What was read of the target: pre-flight's context and the folder each new table gets."""
+    """What was read of the target: pre-flight's context and the folder each new table gets.
+
+    ``measured_mb_s`` is the speed of earlier runs between the two catalogs, None when there was none.
+    """
 
     preflight: PreflightContext = field(default_factory=PreflightContext)
     locations: Mapping[TableIdentifier, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    measured_mb_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """One selected table: what was found, and how it would move (None when its metadata cannot be read)."""
+
+    source: TableIdentifier
+    findings: tuple[Finding, ...]
+    planned: TablePlan | None = None
+
+    @property
+    def goes(self) -> bool:
+        """Whether it is in the plan: nothing blocks it, and it is no left-over of an earlier migration."""
+        left_out = any(finding.rule == LEFT_OVER for finding in self.findings)
+        return self.planned is not None and not left_out and not is_blocked(self.findings)
 
 
 def targets_of(inventory: Inventory, request: MigrationRequest) -> dict[TableIdentifier, TableIdentifier]:
@@ -43,10 +72,43 @@ def targets_of(inventory: Inventory, request: MigrationRequest) -> dict[TableIde
     return map_tables(parse_rules(request.mapping), chosen, request.target_conn_id)
 
 
+def short_id(plan_id: str) -> str:
+    """Return the plan id as names of tables and folders take it: word characters, at most 32, two ids never alike."""
+    plain = _WORD.sub("_", plan_id)
+    if plain == plan_id and len(plain) <= LONGEST_ID:
+        return plain
+    return f"{plain[: LONGEST_ID - 9]}_{hashlib.sha256(plan_id.encode()).hexdigest()[:8]}"
+
+
 def staged_name(target: TableIdentifier, plan_id: str) -> TableIdentifier:
-    """Return the name the copy has until cut-over: ``<table>__icebridge_<plan>``, within the limit for names."""
-    suffix = f"__icebridge_{plan_id}"
-    return target.named(target.name[: max(1, LONGEST_NAME - len(suffix))] + suffix)
+    """Return the name the copy has until cut-over: ``<table>__icebridge_<plan>``, within the limit for names.
+
+    A name that must be cut gets a digest of the whole, so that two long names stay two.
+    """
+    suffix = f"__icebridge_{short_id(plan_id)}"
+    room = LONGEST_NAME - len(suffix)
+    if len(target.name) <= room:
+        return target.named(target.name + suffix)
+    digest = hashlib.sha256(target.name.encode()).hexdigest()[:8]
+    return target.named(f"{target.name[: max(room - 9, 1)]}_{digest}{suffix}")
+
+
+def prospects(
+    inventory: Inventory, request: MigrationRequest, context: PlanContext, plan_id: str
+) -> Iterator[Prospect]:
+    """Judge every selected table by itself, in order of name; nothing is refused here but what cannot be read at all.
+
+    :raises ConfigurationError: IB-230, IB-310, IB-311, IB-330, IB-331.
+    """
+    methods.requested(request)
+    rules = parse_rules(request.mapping)
+    known = {table.identifier: table for table in inventory.tables}
+    inspected = inventory.findings_by_table()
+    checks = replace(context.preflight, plan_id=plan_id, twins=_twins(inventory.tables))
+    judge = replace(context, preflight=checks)
+    for source, target in targets_of(inventory, request).items():
+        candidate = _candidate(known[source], target, request, rules, judge, plan_id)
+        yield _prospect(source, candidate, inspected.get(source, ()), judge, request)
 
 
 def build_plan(
@@ -60,41 +122,34 @@ def build_plan(
     """Return the sealed plan; blocked tables are left out, with their findings.
 
     :raises PreflightFailed: IB-316 when no table is left, saying why for each.
-    :raises ConfigurationError: IB-310 to IB-312, IB-315, IB-317, IB-330, IB-331.
-    :raises LimitExceeded: IB-313, IB-314.
+    :raises ConfigurationError: IB-310 to IB-312, IB-315, IB-317, IB-330 to IB-336.
+    :raises LimitExceeded: IB-313, IB-314, IB-319.
     """
-    methods.requested(request)
-    parse_window(request.cutover_window)
-    known = {table.identifier: table for table in inventory.tables}
-    found_before = inventory.findings_by_table()
-    tables: list[TablePlan] = []
-    findings: list[Finding] = []
-    for source, target in targets_of(inventory, request).items():
-        table = known[source]
-        said = [*found_before.get(source, ())]
-        candidate = _candidate(table, target, request, plan_id)
-        if candidate is not None:
-            said += preflight(candidate, context.preflight)
-        findings += said
-        if candidate is not None and not any(finding.severity is Severity.BLOCKING for finding in said):
-            tables.append(_table(candidate, context))
+    check_request(request, settings, plan_id)
+    found = list(prospects(inventory, request, context, plan_id))
+    tables = [prospect.planned for prospect in found if prospect.planned is not None and prospect.goes]
+    findings = [finding for prospect in found for finding in prospect.findings]
+    findings += _misspelt(inventory, request)
     if not tables:
         raise _nothing_left(findings)
     scaffold.refuse_unaccepted(tables, request.accept_losses)
+    _refuse_without_space(tables, context.preflight.free_bytes)
     return _sealed(tables, findings, request, context, plan_id, created_at, settings)
 
 
 def _sealed(
-    tables: list[TablePlan],
-    findings: list[Finding],
+    tables: Sequence[TablePlan],
+    findings: Iterable[Finding],
     request: MigrationRequest,
     context: PlanContext,
     plan_id: str,
     created_at: str,
     settings: Settings,
 ) -> MigrationPlan:
-    made = cost.estimate(tables, request, settings.purge_grace_days)
-    cost.refuse_impossible(made, request, created_at)
+    made = cost.estimate(
+        tables, request, settings.purge_grace_days, context.measured_mb_s, settings.max_commits_per_min
+    )
+    cost.refuse_impossible(made, request, created_at, tables)
     numbered, cut = waves.cut(
         tables,
         most_tables=request.wave_tables,
@@ -114,7 +169,12 @@ def _sealed(
 
 
 def _candidate(
-    table: ForeignTable, target: TableIdentifier, request: MigrationRequest, plan_id: str
+    table: ForeignTable,
+    target: TableIdentifier,
+    request: MigrationRequest,
+    rules: Rules,
+    context: PlanContext,
+    plan_id: str,
 ) -> Candidate | None:
     if table.facts is None:
         return None
@@ -123,13 +183,43 @@ def _candidate(
         facts=table.facts,
         target=target,
         staged=staged_name(target, plan_id),
-        method=methods.choose(table.facts, request),
+        method=methods.choose(table.facts, request, rules.method_of(table.identifier)),
+        location=context.locations.get(target, ""),
     )
 
 
-def _table(candidate: Candidate, context: PlanContext) -> TablePlan:
-    facts: TableFacts = candidate.facts
+def _prospect(
+    source: TableIdentifier,
+    candidate: Candidate | None,
+    inspected: Sequence[Finding],
+    context: PlanContext,
+    request: MigrationRequest,
+) -> Prospect:
+    if candidate is None:
+        return Prospect(source=source, findings=tuple(inspected) or (_unread(source),))
+    said = (*weighed(inspected, candidate.method), *preflight(candidate, context.preflight))
+    if source.path in request.tables or str(source) in request.tables:
+        said = tuple(finding for finding in said if finding.rule != LEFT_OVER)
+    ordered = sorted(said, key=lambda finding: finding.severity is not Severity.BLOCKING)
+    return Prospect(source=source, findings=tuple(ordered), planned=_table(candidate))
+
+
+def _unread(source: TableIdentifier) -> Finding:
+    return Finding(
+        rule="SRC-001",
+        severity=Severity.BLOCKING,
+        table=source,
+        message=f"The metadata of {source} cannot be read.",
+        remedy="Restore the metadata file, then take a new inventory.",
+    )
+
+
+def _table(candidate: Candidate) -> TablePlan:
+    facts, totals = candidate.facts, candidate.facts.totals
     copies = candidate.method is CopyMethod.COPY_FILES
+    live = totals.data_files + totals.position_delete_files
+    scaffolded = scaffold.translate(candidate.table.identifier.path, facts, candidate.method)
+    left_out = f"Left out: {', '.join(scaffolded.left_out)}." if scaffolded.left_out else ""
     return TablePlan(
         source=candidate.table.identifier,
         target=candidate.target,
@@ -138,21 +228,68 @@ def _table(candidate: Candidate, context: PlanContext) -> TablePlan:
         table_uuid=facts.table_uuid,
         metadata_location=facts.metadata_location,
         snapshot_id=facts.current_snapshot_id,
-        location=context.locations.get(candidate.target, ""),
-        files=max(facts.history_files, facts.totals.data_files) if copies else facts.totals.data_files,
+        location=candidate.location,
+        files=max(facts.history_files, live) if copies else live,
         bytes=size_of(facts, candidate.method),
-        rows=facts.totals.rows - facts.totals.delete_rows,
-        losses=scaffold.losses(candidate.table.identifier.path, facts, candidate.method),
+        rows=max(totals.rows - totals.delete_rows, 0),
+        losses=scaffolded.losses,
+        properties=scaffolded.properties,
+        note=left_out,
     )
 
 
-def _nothing_left(findings: list[Finding]) -> PreflightFailed:
-    blocking = [finding for finding in findings if finding.severity is Severity.BLOCKING]
-    shown = " ".join(f"{finding.message} {finding.remedy}" for finding in blocking[:3])
-    more = f" And {len(blocking) - 3} more." if len(blocking) > 3 else ""
-    return PreflightFailed(
-        "IB-316",
-        f"No table is left to migrate: {len({finding.table for finding in blocking})} are refused. {shown}{more}",
-        remedy="Mend the sources, or choose other tables, and plan again.",
-        refused=len(blocking),
-    )
+def _twins(tables: Iterable[ForeignTable]) -> dict[str, tuple[TableIdentifier, ...]]:
+    """Return the entries that share a metadata file, by that file."""
+    found: dict[str, list[TableIdentifier]] = {}
+    for table in tables:
+        if table.facts is not None:
+            found.setdefault(table.facts.metadata_location, []).append(table.identifier)
+    return {location: tuple(entries) for location, entries in found.items() if len(entries) > 1}
+
+
+def _misspelt(inventory: Inventory, request: MigrationRequest) -> list[Finding]:
+    """Warn of explicit rules about tables that the inventory does not have."""
+    sources = [table.identifier for table in inventory.tables]
+    found = []
+    for path in unused(parse_rules(request.mapping), sources):
+        near = nearest(path, [source.path for source in sources])
+        table = TableIdentifier.parse(f"{TableIdentifier(catalog=request.source_conn_id, namespace=(), name='')}{path}")
+        found.append(
+            Finding(
+                rule=MISSPELT,
+                severity=Severity.WARNING,
+                table=table,
+                message=f"A mapping rule names {path}, which is not among the tables that were read.",
+                remedy=f"Nearest: {', '.join(near)}." if near else "Take the rule out.",
+            )
+        )
+    return found
+
+
+def _refuse_without_space(tables: Iterable[TablePlan], free: int | None) -> None:
+    needed = sum(table.bytes for table in tables)
+    if free is not None and needed > free:
+        raise LimitExceeded(
+            "IB-319",
+            f"The plan needs {needed:,} bytes, {free:,} are free where the target keeps its files.",
+            remedy=f"Free at least {needed - free:,} bytes there, take fewer tables, or give the target catalog "
+            "another warehouse.",
+            needed=needed,
+            free=free,
+        )
+
+
+def _nothing_left(findings: Iterable[Finding]) -> PreflightFailed:
+    why: dict[TableIdentifier, Finding] = {}
+    for finding in findings:
+        if finding.severity is Severity.BLOCKING or finding.rule == LEFT_OVER:
+            why.setdefault(finding.table, finding)
+    done = sum(finding.rule in {"PRE-006", LEFT_OVER} for finding in why.values())
+    shown = " ".join(f"{finding.message} {finding.remedy}" for finding in list(why.values())[:SHOWN])
+    more = f" And {len(why) - SHOWN} more." if len(why) > SHOWN else ""
+    if done == len(why):
+        head, remedy = f"Nothing is left to do: {done} tables were migrated already.", "Choose other tables."
+    else:
+        head = f"No table is left to migrate: {len(why) - done} are refused, {done} were migrated already."
+        remedy = "Mend the sources, or choose other tables, and plan again."
+    return PreflightFailed("IB-316", f"{head} {shown}{more}", remedy=remedy, refused=len(why) - done, done=done)

@@ -97,3 +97,11 @@ def size_of(facts: TableFacts, method: CopyMethod) -> int:
     if method is CopyMethod.COPY_FILES:
         return max(facts.history_bytes, totals.data_bytes + totals.delete_bytes)
     return totals.data_bytes
+
+
+def folder(location: str) -> str:
+    """Return a location as one spelling that ends in a slash: ``file:///x`` is ``/x/``, s3a is s3."""
+    plain = "/" + location.removeprefix("file:").lstrip("/") if location.startswith("file:") else location
+    for alias in ("s3a://", "s3n://"):
+        plain = "s3://" + plain.removeprefix(alias) if plain.startswith(alias) else plain
+    return plain.rstrip("/") + "/"

@@ -100,7 +100,8 @@ def _too_dear(made: Estimate, most: float) -> LimitExceeded:
     return LimitExceeded(
         "IB-313",
         f"The plan costs about {made.cost:,.2f} {currency}, max_cost is {most:,.2f} {currency}: transfer "
-        f"{made.transfer:,.2f}, compute {made.compute:,.2f}, {made.grace_days} days of storing twice {made.storage:,.2f}.",
+        f"{made.transfer:,.2f}, compute {made.compute:,.2f}, {made.grace_days} days of storing twice "
+        f"{made.storage:,.2f}.",
         remedy="Take fewer tables, a shorter purge_grace_days, or raise max_cost.",
         cost=made.cost,
         max_cost=most,

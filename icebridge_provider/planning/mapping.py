@@ -1,4 +1,4 @@
-"""Which name a table gets in the target catalog.
+r"""Which name a table gets in the target catalog.
 
 Rules are texts. ``explicit`` rules come first, whatever their place; of the others the first that fits decides, and a
 table that none fits keeps its name:
@@ -6,7 +6,7 @@ table that none fits keeps its name:
 * ``explicit:old.name=new.name`` one table;
 * ``prefix:old.=new.`` the start of ``namespace.table``;
 * ``suffix:_raw=_bronze`` the end of the table's name;
-* ``regex:/(.+)\\.(.+)/ => lake.\\1_\\2`` a Python pattern over the whole of ``namespace.table``, with groups;
+* ``regex:/(.+)\.(.+)/ => lake.\1_\2`` a Python pattern over the whole of ``namespace.table``, with groups;
 * ``method:sales.*=insert_select`` no name but the copy method of the tables that a glob matches.
 
 Parts of a name that hold dots, blanks or ``=`` stand in backticks.
@@ -149,11 +149,12 @@ def _collision(
     more = f" ({len(collisions) - 1} more names are taken twice.)" if len(collisions) > 1 else ""
     last = ordered[-1]
     free = mapped[last].named(f"{mapped[last].name}_{last.namespace[-1]}")
+    proposal = rule_text("explicit", last, rule_path(free))
     case = "" if len({mapped[source].path for source in found}) == 1 else ", which many catalogs do not tell apart"
     return ConfigurationError(
         "IB-310",
         f"{names} would both become {mapped[ordered[0]].path}{case}.{more}",
-        remedy=f'Give one of them another name: add "{rule_text("explicit", last, rule_path(free))}" to the param mapping.',
+        remedy=f'Give one of them another name: add "{proposal}" to the param mapping.',
         target=path,
         sources=", ".join(str(source) for source in ordered),
     )

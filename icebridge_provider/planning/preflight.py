@@ -31,14 +31,12 @@ _OLDER_ONLY = frozenset({"SRC-003", "SRC-012"})
 def preflight(candidate: Candidate, context: PreflightContext) -> tuple[Finding, ...]:
     """Return what the rules say of one table, blocking findings first."""
     return tuple(
-        _finding(rule, candidate, answer)
-        for rule in RULES
-        if (answer := rule.judge(candidate, context)) is not None
+        _finding(rule, candidate, answer) for rule in RULES if (answer := rule.judge(candidate, context)) is not None
     )
 
 
 def weighed(findings: Iterable[Finding], method: CopyMethod) -> tuple[Finding, ...]:
-    """Return the source's findings as ``method`` sees them: what only older snapshots need does not stop a re-encode."""
+    """Return the source's findings as ``method`` sees them: older snapshots do not stop a re-encode."""
     return tuple(_weighed(finding, method) for finding in findings)
 
 

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from icebridge_provider.model.plan import MigrationPlan
-from icebridge_provider.model.report import Severity
+from icebridge_provider.model.identifier import TableIdentifier
+from icebridge_provider.model.plan import MigrationPlan, TablePlan
+from icebridge_provider.model.report import Finding, Severity
 
 SHOWN = 200
+EXAMPLES = 3
+HEADS = ("wave", "source", "target", "method", "files", "rows", "size", "losses")
+_NUMBERS = {0, 4, 5, 6}
 
 
-def plan_table(plan: MigrationPlan) -> str:
-    """Return the plan's tables, waves, findings, losses, time and price as lines of text."""
-    rows = [
-        (
-            str(table.wave),
-            table.source.path,
-            table.target.path,
-            table.method.value,
-            f"{table.files:,}",
-            f"{table.rows:,}",
-            size(table.bytes),
-        )
-        for table in plan.tables[:SHOWN]
-    ]
-    heads = ("wave", "source", "target", "method", "files", "rows", "size")
-    lines = [f"Plan {plan.plan_id}: {plan.request.source_conn_id} → {plan.request.target_conn_id}", ""]
-    lines += _grid(heads, rows, numbers={0, 4, 5, 6})
-    if len(plan.tables) > SHOWN:
-        lines.append(f"… and {len(plan.tables) - SHOWN} more tables")
-    return "\n".join([*lines, "", *_notes(plan)])
+def plan_table(plan: MigrationPlan, shown: int = SHOWN) -> str:
+    """Return the plan's tables, what is refused and why, warnings, losses, waves, time and price as lines of text."""
+    head = f"Plan {plan.plan_id}: {plan.request.source_conn_id} → {plan.request.target_conn_id}"
+    lines = [head, "", *_grid(HEADS, [_row(table) for table in plan.tables[:shown]])]
+    if len(plan.tables) > shown:
+        lines.append(f"… and {len(plan.tables) - shown:,} more tables")
+    for part in (_refused(plan), _warnings(plan), _losses(plan), _totals(plan)):
+        lines += ["", *part] if part else []
+    return "\n".join(printable(line) for line in lines)
 
 
 def size(count: float) -> str:
@@ -41,29 +34,111 @@ def size(count: float) -> str:
     return f"{count:.1f} PB"
 
 
-def _notes(plan: MigrationPlan) -> list[str]:
+def duration(seconds: float) -> str:
+    """Return seconds for people: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 d``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} d"
+
+
+def printable(text: str) -> str:
+    """Return text whose control characters are spelled out: a table's name must not steer a terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _row(table: TablePlan) -> tuple[str, ...]:
+    return (
+        str(table.wave),
+        table.source.path,
+        table.target.path,
+        table.method.value,
+        f"{table.files:,}",
+        f"{table.rows:,}",
+        size(table.bytes),
+        ", ".join(loss.id.partition(":")[0] for loss in table.losses) or "none",
+    )
+
+
+def _refused(plan: MigrationPlan) -> list[str]:
+    planned = {table.source for table in plan.tables}
+    blocking = [item for item in plan.findings if item.severity is Severity.BLOCKING and item.table not in planned]
+    if not blocking:
+        return []
+    tables = {item.table for item in blocking}
+    return [f"Refused ({_count(len(tables), 'table')}):", *(f"  {_sentence(item)}" for item in blocking[:SHOWN])]
+
+
+def _warnings(plan: MigrationPlan) -> list[str]:
+    """One line a rule, with examples: a warning that 300 tables share is one warning."""
+    dropped = {item.table for item in plan.findings if item.severity is Severity.BLOCKING}
+    by_rule: dict[str, list[Finding]] = {}
+    for item in plan.findings:
+        if item.severity is not Severity.BLOCKING and item.table not in dropped:
+            by_rule.setdefault(item.rule, []).append(item)
+    return ["Worth knowing:", *(line for found in by_rule.values() for line in _rule(found))] if by_rule else []
+
+
+def _rule(found: Sequence[Finding]) -> Iterator[str]:
+    first = found[0]
+    if len(found) == 1:
+        yield f"  {_sentence(first)}"
+        return
+    yield f"  {first.severity.value} {first.rule}, {_count(len(found), 'table')}: {_some(item.table for item in found)}"
+    yield f"    for example {first.message} {first.remedy}"
+
+
+def _losses(plan: MigrationPlan) -> list[str]:
+    kinds: dict[str, list[TablePlan]] = {}
+    for table in plan.tables:
+        for loss in table.losses:
+            kinds.setdefault(f"{loss.id.partition(':')[0]}: {loss.why}", []).append(table)
+    if not kinds:
+        return ["No losses."]
+    return ["Losses, accepted by name:",
+            *(f"  {what} ({_some(table.source for table in tables)})" for what, tables in kinds.items())]  # fmt: skip
+
+
+def _totals(plan: MigrationPlan) -> list[str]:
     made, rates = plan.estimate, plan.estimate.rates
-    lines = [
-        f"{len(plan.tables)} tables in {len(plan.waves)} waves, {size(made.bytes)} to copy: "
-        f"about {made.seconds / 3600:.2f} h at {made.throughput_mb_s:g} MB/s (copy and proof), "
-        f"about {made.cost:,.2f} {rates.currency}",
-        f"  rates: {rates.compute_per_hour:g} an hour, {rates.transfer_per_gb:g} a GB moved, "
-        f"{rates.storage_per_gb_month:g} a GB and month stored twice until purge",
+    known = "measured" if made.measured else "assumed"
+    canary = next((wave for wave in plan.waves if wave.canary), None)
+    first = f", the first a canary of {canary.tables}" if canary else ""
+    return [
+        f"{_count(len(plan.tables), 'table')} in {_count(len(plan.waves), 'wave')}{first}; {size(made.bytes)} to copy "
+        f"and prove: about {duration(made.seconds)} at {made.throughput_mb_s:g} MB/s ({known})",
+        f"About {made.cost:,.2f} {rates.currency}: transfer {made.transfer:,.2f}, compute {made.compute:,.2f}, "
+        f"storing twice for {made.grace_days} days {made.storage:,.2f}",
+        f"Rates in {rates.currency}: {rates.transfer_per_gb:g} a GB moved, {rates.compute_per_hour:g} an hour, "
+        f"{rates.storage_per_gb_month:g} a GB and month",
     ]
-    for finding in plan.findings:
-        if finding.severity is not Severity.INFO:
-            word = "refused" if finding.severity is Severity.BLOCKING else "warning"
-            lines.append(f"  {word} {finding.rule}: {finding.message} {finding.remedy}")
-    for loss in (loss for table in plan.tables for loss in table.losses):
-        lines.append(f"  accepted loss {loss.id}: {loss.what} ({loss.why})")
-    return lines
 
 
-def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[int]) -> list[str]:
-    widths = [max(len(line[column]) for line in [heads, *rows]) for column in range(len(heads))]
+def _sentence(item: Finding) -> str:
+    return f"{item.severity.value} {item.rule} {item.table.path}: {_without_name(item)} {item.remedy}"
 
-    def line(cells: Sequence[str]) -> str:
-        shown = [c.rjust(w) if n in numbers else c.ljust(w) for n, (c, w) in enumerate(zip(cells, widths, strict=True))]
+
+def _without_name(item: Finding) -> str:
+    return item.message.removeprefix(f"{item.table}: ")
+
+
+def _some(tables: Iterable[TableIdentifier]) -> str:
+    names = [table.path for table in tables]
+    more = f" and {len(names) - EXAMPLES:,} more" if len(names) > EXAMPLES else ""
+    return ", ".join(names[:EXAMPLES]) + more
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s'[: number != 1]}"
+
+
+def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(line[column]) for line in [heads, *cells]) for column in range(len(heads))]
+
+    def line(row: Sequence[str]) -> str:
+        shown = [c.rjust(w) if n in _NUMBERS else c.ljust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True))]
         return "  ".join(shown).rstrip()
 
-    return [line(heads), line(["─" * width for width in widths]), *(line(row) for row in rows)]
+    return [line(heads), line(["─" * width for width in widths]), *(line(row) for row in cells)]

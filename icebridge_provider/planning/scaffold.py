@@ -97,9 +97,7 @@ def translate(path: str, facts: TableFacts, method: CopyMethod) -> Scaffold:
 def losses(path: str, facts: TableFacts, method: CopyMethod) -> tuple[Loss, ...]:
     """Return what ``method`` loses of the table at ``path``."""
     kinds = [kind for kind in KINDS if method in kind.methods]
-    return tuple(
-        Loss(id=f"{kind.id}:{path}", what=what, why=kind.why) for kind in kinds if (what := kind.seen(facts))
-    )
+    return tuple(Loss(id=f"{kind.id}:{path}", what=what, why=kind.why) for kind in kinds if (what := kind.seen(facts)))
 
 
 def refuse_unaccepted(tables: Iterable[TablePlan], accepted: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ RECENT_MS = 3_600_000
 SHORT_HISTORY_MS = 86_400_000
 SHOWN_WRITERS = 3
 LEFT_OVER = "PRE-021"
+MOVED_TO = "icebridge.moved-to"  # set by the cut-over on what it archives
 _LEFT_OVER_NAME = re.compile(r".+(__archived_\d{8}.*|__icebridge_.+)")
 _AGE = "history.expire.max-snapshot-age-ms"
 
@@ -85,8 +86,8 @@ def _short_history(candidate: Candidate, _: PreflightContext) -> Answer | None:
     if not text.isdigit() or int(text) >= SHORT_HISTORY_MS:
         return None
     return Answer(
-        what=f"its snapshots may be expired after {int(text) / 3_600_000:.1f} hours ({_AGE}), files that the copy reads "
-        "among them",
+        what=f"its snapshots may be expired after {int(text) / 3_600_000:.1f} hours ({_AGE}), files that the copy "
+        "reads among them",
         facts={"age_ms": int(text)},
     )
 
@@ -128,8 +129,7 @@ def _no_snapshot(candidate: Candidate, _: PreflightContext) -> Answer | None:
 
 
 def _left_over(candidate: Candidate, _: PreflightContext) -> Answer | None:
-    made = candidate.facts.properties.get("icebridge.state", "") in {"staged", "archived"}
-    if not made and not _LEFT_OVER_NAME.fullmatch(candidate.table.identifier.name):
+    if MOVED_TO not in candidate.facts.properties and not _LEFT_OVER_NAME.fullmatch(candidate.table.identifier.name):
         return None
     return Answer(what="it was left by an earlier migration (archived or staged), so a glob does not take it")
 

@@ -8,7 +8,7 @@ from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.plan import CopyMethod
 from icebridge_provider.model.report import Severity
 from icebridge_provider.planning import methods
-from icebridge_provider.planning.candidate import Answer, Candidate, PreflightContext, Rule, size_of
+from icebridge_provider.planning.candidate import Answer, Candidate, PreflightContext, Rule, folder, size_of
 from icebridge_provider.planning.mapping import rule_path, rule_text
 
 _PLAIN = re.compile(r"[a-z0-9_]+")
@@ -23,8 +23,9 @@ def _method(candidate: Candidate, _: PreflightContext) -> Answer | None:
     able = [method for method in methods.able(candidate.facts) if method is not CopyMethod.REGISTER]
     remedy = found[0][0].remedy
     if able:
-        remedy = f'Use {able[0].value}: add "{rule_text("method", candidate.table.identifier, able[0].value)}" to mapping.'
-    facts = {"method": candidate.method.value, "codes": [rule.code for rule, _ in found]}
+        rule = rule_text("method", candidate.table.identifier, able[0].value)
+        remedy = f"Use {able[0].value}: add {_quoted(rule)} to the param mapping."
+    facts = {"method": candidate.method.value, "codes": [refusal.code for refusal, _ in found]}
     return Answer(what=f"{candidate.method.value} cannot carry {seen} right", remedy=remedy, facts=facts)
 
 
@@ -83,12 +84,11 @@ def _unfit_name(candidate: Candidate, context: PreflightContext) -> Answer | Non
 
 def _unfit_namespace(candidate: Candidate, context: PreflightContext) -> Answer | None:
     levels = candidate.target.namespace
-    flat = TableIdentifier(
-        catalog="", namespace=("_".join(levels).replace(".", "_"),), name=candidate.target.name
-    )
+    flat = TableIdentifier(catalog="", namespace=("_".join(levels).replace(".", "_"),), name=candidate.target.name)
     remedy = f"{_BY_MAPPING}{_quoted(rule_text('explicit', candidate.table.identifier, rule_path(flat)))}."
     if context.capabilities.one_level and len(levels) > 1:
-        return Answer(what=f"the target's namespaces have one level, not {len(levels)} ({'.'.join(levels)})", remedy=remedy)
+        shown = ".".join(levels)
+        return Answer(what=f"the target's namespaces have one level, not {len(levels)} ({shown})", remedy=remedy)
     if not context.capabilities.dotted_levels and any("." in level for level in levels):
         return Answer(what=f"the target separates levels by dots and cannot hold the namespace {levels}", remedy=remedy)
     return None
@@ -119,7 +119,7 @@ def _too_large(candidate: Candidate, context: PreflightContext) -> Answer | None
 
 
 def _overlapping(candidate: Candidate, _: PreflightContext) -> Answer | None:
-    new, old = _folder(candidate.location), _folder(candidate.facts.location)
+    new, old = folder(candidate.location), folder(candidate.facts.location)
     if not candidate.location or not (new.startswith(old) or old.startswith(new)):
         return None
     return Answer(
@@ -132,13 +132,6 @@ def _unreadable_from_target(candidate: Candidate, context: PreflightContext) -> 
     if candidate.method is not CopyMethod.REGISTER or context.reads_source:
         return None
     return Answer(what=f"the connection {candidate.target.catalog} cannot read the files of {candidate.facts.location}")
-
-
-def _folder(location: str) -> str:
-    plain = "/" + location.removeprefix("file:").lstrip("/") if location.startswith("file:") else location
-    for alias in ("s3a://", "s3n://"):
-        plain = "s3://" + plain.removeprefix(alias) if plain.startswith(alias) else plain
-    return plain.rstrip("/") + "/"
 
 
 def _proposal(candidate: Candidate, name: str) -> str:

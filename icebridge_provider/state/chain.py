@@ -71,6 +71,32 @@ def line_hash(values: Mapping[str, Any]) -> str:
     return hashlib.sha256((values["previous"] + text).encode()).hexdigest()
 
 
+def event_of(values: Mapping[str, Any]) -> LedgerEvent:
+    """Return the event of a line.
+
+    :raises ValueError: when the line is none.
+    :raises KeyError: when a part is missing.
+    """
+    return LedgerEvent(
+        plan_id=values["plan_id"],
+        table=values["table"],
+        step=Step(values["step"]),
+        outcome=Outcome(values["outcome"]),
+        actor=Actor(who=values["who"], origin=values["origin"]),
+        data=values["data"],
+        epoch=values["epoch"],
+        seq=values["seq"],
+        at=values["at"],
+        previous=values["previous"],
+        hash=values["hash"],
+    )
+
+
+def link(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is left of a line that only holds the chain together: its content stays at home."""
+    return {name: values[name] for name in ("seq", "previous", "hash")}
+
+
 def stored(item: LedgerEvent) -> dict[str, Any]:
     """Return the event as a row of the table of events."""
     values = line(item)
@@ -79,38 +105,31 @@ def stored(item: LedgerEvent) -> dict[str, Any]:
 
 def read(row: Any) -> LedgerEvent:
     """Return the event of a row."""
-    return LedgerEvent(
-        plan_id=row.plan_id,
-        table=row.table_name,
-        step=Step(row.step),
-        outcome=Outcome(row.outcome),
-        actor=Actor(who=row.who, origin=row.origin),
-        data=json.loads(row.data),
-        epoch=row.epoch,
-        seq=row.seq,
-        at=row.at,
-        previous=row.previous,
-        hash=row.hash,
-    )
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    return event_of(values | {"table": values["table_name"], "data": json.loads(values["data"])})
 
 
-def row_line(row: Any, data: Any = None) -> dict[str, Any]:
-    """Return a row as a line, without trusting what stands in it.
+def row_line(row: Any, *, trusted: bool = True) -> dict[str, Any]:
+    """Return a row as a line.
 
-    :param data: what to put in the place of the row's data when that cannot be read.
-    :raises ValueError: when its data is not the one spelling of a JSON value.
+    :param trusted: refuse data that is not the one spelling of a JSON value; else it becomes an empty object.
+    :raises ValueError: when trusted data cannot be read.
     """
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-    if data is None:
+    try:
         data = json.loads(values["data"])
         if codec.canonical(data) != values["data"]:
             raise ValueError("data is not canonical JSON")
+    except (ValueError, TypeError):
+        if trusted:
+            raise
+        data = {}
     return values | {"table": values.pop("table_name"), "data": data}
 
 
 @dataclass(slots=True, kw_only=True)
 class ChainCheck:
-    """Walks over lines, oldest first, and collects breaks. ``seq`` and ``hash`` are of the last line seen."""
+    """Walks over lines and links, oldest first, and finds breaks. ``seq`` and ``hash`` are of the last one seen."""
 
     seq: int = 0
     hash: str = START
@@ -119,20 +138,20 @@ class ChainCheck:
     def row_problems(self, row: Any) -> Iterator[str]:
         """Say what is wrong with the next row of the table of events."""
         try:
-            values = row_line(row)
+            yield from self.problems(row_line(row))
         except (ValueError, TypeError):
-            values = row_line(row, data={})
-        yield from self.problems(values)
+            values = row_line(row, trusted=False)
+            yield from self.problems(values | {"data": None})  # an empty object might be what was recorded
 
     def problems(self, values: Mapping[str, Any]) -> Iterator[str]:
         """Say what is wrong with the next line."""
         seq, self.count = int(values["seq"]), self.count + 1
         if seq != self.seq + 1:
             yield f"events {self.seq + 1} to {seq - 1} are missing before event {seq}"
-        what = f"{values.get('step')} {values.get('outcome')} of {values.get('table') or values.get('plan_id')}"
+        what = f"{values.get('step', 'of another plan')} {values.get('outcome', '')} {values.get('table', '')}".strip()
         if values["previous"] != self.hash:
             yield f"event {seq} ({what}) does not follow the event before it"
-        if not fits(values):
+        if "data" in values and not fits(values):
             yield f"event {seq} ({what}) was changed after it was recorded"
         self.seq, self.hash = seq, str(values["hash"])
 
@@ -146,6 +165,6 @@ class ChainCheck:
 def fits(values: Mapping[str, Any]) -> bool:
     """Say whether a line still has the hash it was recorded with."""
     try:
-        return line_hash(values) == values["hash"]
+        return bool(line_hash(values) == values["hash"])
     except (ValueError, TypeError):
         return False

@@ -12,19 +12,21 @@ from icebridge_provider.model.redaction import credential_in, hidden, scrubbed
 
 _PROSE = frozenset({"changed", "detail", "error", "message", "note", "problem", "problems", "reason", "remedy", "why"})
 _REPORTS = frozenset({"report", "data_docs"})
+_EXACT = frozenset({"certificate", "proposal"})
 
 
 def clean(kind: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """Return a document as it may be stored.
 
-    Prose is scrubbed. Reports may show rows of people's tables, so their suspicious values are hidden; any other
-    suspicious value is refused, because hiding it would change what the document means.
+    Prose is scrubbed, but not in certificates, whose digest covers every letter. Reports may show rows of people's
+    tables, so their suspicious values are hidden. Any other suspicious value is refused: hiding it would change what
+    the document means.
 
     :raises ConfigurationError: IB-119 naming the place.
     """
     if kind in _REPORTS:
         return dict(hidden(_storable(content)))
-    found = _prose_scrubbed(_storable(content))
+    found = _storable(content) if kind in _EXACT else _prose_scrubbed(_storable(content))
     refuse_credentials(found, f"document {kind}")
     return dict(found)
 

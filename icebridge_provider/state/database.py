@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,10 @@ class Database:
         keys = [column.name for column in table.primary_key]
         new = {name: statement.excluded[name] for name in changed}
         return statement.on_conflict_do_update(index_elements=keys, set_=new)
+
+    def insert_once(self, table: sa.Table, values: Mapping[str, Any]) -> Any:
+        """Return the INSERT that leaves an existing row as it is."""
+        return insert_for(table, "sqlite" if self.is_local else "postgresql").values(**values).on_conflict_do_nothing()
 
     def migrate(self) -> None:
         """Create or upgrade the ledger's tables (``airflow icebridge db migrate``); a current ledger is success."""

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 
 from icebridge_provider.crash import side_effect
 from icebridge_provider.exceptions import ConfigurationError, TransientError
@@ -97,10 +98,10 @@ class SqlLedger(Database):
         :param checkpoints: hashes by event number that were noted elsewhere, such as in signed certificates. They
             also show a chain that was written anew from its start.
         """
-        check, problems, left = chain.ChainCheck(), [], dict(checkpoints or {})
+        check, left = chain.ChainCheck(), dict(checkpoints or {})
+        problems: list[str] = []
         with self.reading(repeatable=True) as connection:
-            rows = connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq).execution_options(yield_per=_PAGE))
-            for row in rows:
+            for row in self._stream(connection):
                 problems.extend(check.row_problems(row))
                 noted = left.pop(check.seq, check.hash)
                 if noted != check.hash:
@@ -108,6 +109,16 @@ class SqlLedger(Database):
             problems.extend(check.end([dict(row._mapping) for row in connection.execute(sa.select(HEAD))]))  # noqa: SLF001
         problems.extend(f"event {seq}, which was noted elsewhere, is missing" for seq in left if seq)
         return ChainReport(events=check.count, head=check.hash, problems=tuple(problems))
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """All events as plain values, oldest first, as of one moment; what cannot be read has empty ``data``."""
+        with self.reading(repeatable=True) as connection:
+            for row in self._stream(connection):
+                yield chain.row_line(row, trusted=False)
+
+    @staticmethod
+    def _stream(connection: Connection) -> sa.CursorResult[Any]:
+        return connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq).execution_options(yield_per=_PAGE))
 
     def _holds(self, event_hash: str) -> bool:
         with self.reading() as connection:
@@ -236,7 +247,8 @@ def require_shared(ledger: SqlLedger, executor: str) -> None:
         raise ConfigurationError(
             "IB-112",
             f"The ledger is an SQLite file, which hosts cannot share, and the executor is {executor}.",
-            remedy="Define the connection icebridge_ledger with a PostgreSQL database, then: airflow icebridge db migrate.",
+            remedy="Define the connection icebridge_ledger with a PostgreSQL database, then run: "
+            "airflow icebridge db migrate.",
             executor=executor,
         )
 

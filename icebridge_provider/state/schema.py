@@ -14,16 +14,24 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.types import TypeEngine
 
 METADATA = MetaData()
 _ID = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _name(length: int | None = None) -> TypeEngine[str]:
+    """A text that is sorted and looked up by its bytes in both databases, whatever the locale."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
 
 EVENTS = Table(
     "icebridge_events",
     METADATA,
     Column("seq", _ID, primary_key=True, autoincrement=False),
-    Column("plan_id", String(255), nullable=False),
-    Column("table_name", Text, nullable=False),
+    Column("plan_id", _name(255), nullable=False),
+    Column("table_name", _name(), nullable=False),
     Column("step", String(32), nullable=False),
     Column("outcome", String(32), nullable=False),
     Column("who", String(255), nullable=False),
@@ -33,6 +41,7 @@ EVENTS = Table(
     Column("at", String(40), nullable=False),
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False, unique=True),
+    Index("icebridge_events_of_plan", "plan_id", "seq"),
     Index("icebridge_events_of_table", "plan_id", "table_name", "seq"),
 )
 HEAD = Table(
@@ -46,7 +55,7 @@ HEAD = Table(
 LEASES = Table(
     "icebridge_leases",
     METADATA,
-    Column("key", Text, primary_key=True),
+    Column("key", _name(), primary_key=True),
     Column("owner", String(255), nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("expires_at", Float, nullable=False),
@@ -54,7 +63,7 @@ LEASES = Table(
 PLANS = Table(
     "icebridge_plans",
     METADATA,
-    Column("plan_id", String(255), primary_key=True),
+    Column("plan_id", _name(255), primary_key=True),
     Column("created_at", String(40), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("content", Text, nullable=False),
@@ -62,9 +71,9 @@ PLANS = Table(
 FILES = Table(
     "icebridge_copy_chunks",
     METADATA,
-    Column("plan_id", String(255), primary_key=True),
-    Column("table_name", Text, primary_key=True),
-    Column("source", Text, primary_key=True),
+    Column("plan_id", _name(255), primary_key=True),
+    Column("table_name", _name(), primary_key=True),
+    Column("source", _name(), primary_key=True),
     Column("target", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("crc32", BigInteger, nullable=False),
@@ -72,8 +81,8 @@ FILES = Table(
 DOCUMENTS = Table(
     "icebridge_documents",
     METADATA,
-    Column("kind", String(64), primary_key=True),
-    Column("key", Text, primary_key=True),
+    Column("kind", _name(64), primary_key=True),
+    Column("key", _name(), primary_key=True),
     Column("content", Text, nullable=False),
 )
 LIMITS = Table(

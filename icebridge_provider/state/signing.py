@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -57,8 +57,25 @@ class Ed25519Signer:
 
 
 def key_id_of(public_pem: str) -> str:
-    """Return the id of a public key."""
+    """Return the id of a public key: the start of the SHA-256 of its 32 bytes."""
     return hashlib.sha256(_public(public_pem).public_bytes_raw()).hexdigest()[:16]
+
+
+def verify(public_pem: str, message: bytes, signature: bytes) -> bool:
+    """Say whether the signature is this key's over this message."""
+    try:
+        _public(public_pem).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def keys_by_id(pems: Iterable[str]) -> dict[str, str]:
+    """Return public keys by their ids, as verification wants them.
+
+    :raises ConfigurationError: IB-131 when one is no Ed25519 public key.
+    """
+    return {key_id_of(pem): pem for pem in pems}
 
 
 def sealed(certificate: Mapping[str, Any], signer: Signer | None) -> dict[str, Any]:
@@ -75,21 +92,42 @@ def problems_of(document: Mapping[str, Any], public_keys: Mapping[str, str]) -> 
 
     :param public_keys: PEM texts by key id. An unsigned certificate is reported as such by ``signed``, not here.
     """
-    name = document.get("certificate", {}).get("names", {}).get("source", "?")
+    certificate = document.get("certificate")
+    if not isinstance(certificate, Mapping):
+        return ["a certificate has lost its content"]
+    name = name_of(document)
     found = []
-    if digest_of(document.get("certificate", {})) != document.get("digest"):
+    if digest_of(certificate) != document.get("digest"):
         found.append(f"the certificate of {name} was changed: its digest does not fit")
-    if not document.get("signed"):
-        return found
-    pem = public_keys.get(str(document.get("key_id")))
+    if document.get("signed") is not True:
+        torn = document.get("signature") or document.get("key_id") or document.get("signed") is not False
+        return [*found, f"the certificate of {name} says unsigned but carries a signature"] if torn else found
+    return [*found, *_signature_problems(document, certificate, name, public_keys)]
+
+
+def name_of(document: Mapping[str, Any]) -> str:
+    """Return the source table of a stored certificate, as far as it can still be read."""
+    certificate = document.get("certificate")
+    names = certificate.get("names") if isinstance(certificate, Mapping) else None
+    return str(names.get("source", "?")) if isinstance(names, Mapping) else "?"
+
+
+def _signature_problems(
+    document: Mapping[str, Any], certificate: Mapping[str, Any], name: str, public_keys: Mapping[str, str]
+) -> list[str]:
+    key_id = str(document.get("key_id"))
+    pem = public_keys.get(key_id)
     if pem is None:
-        return [*found, f"the certificate of {name} is signed by key {document.get('key_id')}, which is not at hand"]
+        return [f"the certificate of {name} is signed by key {key_id}, which is not at hand"]
+    if key_id_of(pem) != key_id:
+        return [f"the key given as {key_id} is another key"]
     try:
         signature = base64.b64decode(str(document.get("signature")), validate=True)
-        _public(pem).verify(signature, codec.canonical(document["certificate"]).encode())
-    except (InvalidSignature, ValueError):
-        found.append(f"the signature on the certificate of {name} is wrong")
-    return found
+    except ValueError:
+        signature = b""
+    if not verify(pem, codec.canonical(certificate).encode(), signature):
+        return [f"the signature on the certificate of {name} is wrong"]
+    return []
 
 
 def _public(pem: str) -> Ed25519PublicKey:

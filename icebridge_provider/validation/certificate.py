@@ -8,6 +8,7 @@ from typing import Any
 
 from icebridge_provider.model import codec
 from icebridge_provider.model.plan import MigrationPlan, TablePlan
+from icebridge_provider.model.redaction import hidden
 from icebridge_provider.model.table import LoadedTable
 
 FORMAT = "icebridge-certificate-1"
@@ -26,13 +27,15 @@ def build_certificate(
 ) -> dict[str, Any]:
     """Return the certificate of a proven copy; the same facts give the same certificate.
 
+    What looks like a credential (in a comment on a column, say) is ``***`` before the digest is taken.
+
     :param validation: the verdict as the ledger has it, with sums and snapshots.
     :param previous: digest of the certificate before this one in the plan, :data:`FIRST` for the first.
     :param names: ``source, staged, target`` before approval; with ``archived`` or ``instruction`` after the cut-over.
     :param approval: who approved which digest and when; None before approval.
     """
     metadata = source.metadata
-    return {
+    made = {
         "format": FORMAT,
         "plan": {"id": plan.plan_id, "digest": plan.digest},
         "names": dict(names),
@@ -52,6 +55,7 @@ def build_certificate(
         "approval": dict(approval) if approval else None,
         "previous": previous,
     }
+    return dict(hidden(made))
 
 
 def digest_of(certificate: Mapping[str, Any]) -> str:

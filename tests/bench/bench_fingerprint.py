@@ -1,5 +1,9 @@
 """Fingerprint of TPC-H lineitem against DataFusion and chdb, which compute only a CRC-32 of every row's text.
 
+Both engines run the portable NULL-safe form, ``crc32(concat_ws(chr(31), coalesce(text of column, '\\N'), …))``: without
+the coalesce ``concat_ws`` leaves nulls out, and a null moves a value into the next column unseen. As a second, harder
+mark, chdb also runs the bare form, which is right only because lineitem has no nulls.
+
 MB/s per core = compressed Parquet bytes / CPU seconds of this process, all engines with two threads, alternated in one
 run on the same files; the best of the rounds counts for each. Ours computes far more (two hashes a row, two a cell, by
 column and bucket), and yet the goal is the faster of the two.
@@ -54,7 +58,12 @@ def engines(table: Table) -> dict[str, Callable[[], tuple[int, int, int]]]:
         found = fingerprint(source, store, None, threads=2)
         return found.rows, found.crc_sum, found.crc_xor
 
-    return {"icebridge": ours, "datafusion": _datafusion(paths, columns), "chdb": _chdb(paths, columns)}
+    return {
+        "icebridge": ours,
+        "datafusion": _datafusion(paths, columns),
+        "chdb": _chdb(paths, columns, "ifNull({text}, '\\\\N')"),
+        "chdb, not NULL-safe": _chdb(paths, columns, "assumeNotNull({text})"),
+    }
 
 
 def _datafusion(paths: list[str], columns: pa.Schema) -> Callable[[], tuple[int, int, int]]:
@@ -63,12 +72,13 @@ def _datafusion(paths: list[str], columns: pa.Schema) -> Callable[[], tuple[int,
     context = SessionContext(SessionConfig().with_target_partitions(2))
     context.enable_spark_functions()
     context.register_parquet("t", str(Path(paths[0]).parent))
-    texts = ", ".join(
+    parts = (
         f"cast(cast({field.name} * 100 as bigint) as varchar)" if field.name in _DECIMALS
         else f"cast(cast({field.name} as int) as varchar)" if pa.types.is_date(field.type)
         else f"cast({field.name} as varchar)"
         for field in columns
     )  # fmt: skip
+    texts = ", ".join(f"coalesce({part}, '\\\\N')" for part in parts)
     query = f"select count(*), sum(h), bit_xor(h) from (select crc32(concat_ws(chr(31), {texts})) h from t)"
 
     def run() -> tuple[int, int, int]:
@@ -78,19 +88,19 @@ def _datafusion(paths: list[str], columns: pa.Schema) -> Callable[[], tuple[int,
     return run
 
 
-def _chdb(paths: list[str], columns: pa.Schema) -> Callable[[], tuple[int, int, int]]:
+def _chdb(paths: list[str], columns: pa.Schema, wrapped: str) -> Callable[[], tuple[int, int, int]]:
     import chdb
 
-    texts = ", ".join(
+    parts = (
         f"toString(toInt64({field.name} * 100))" if field.name in _DECIMALS
         else f"toString(toInt32({field.name}))" if pa.types.is_date(field.type)
         else f"toString({field.name})"
         for field in columns
     )  # fmt: skip
-    joined = f"assumeNotNull(concatWithSeparator(char(31), {texts}))"
+    texts = ", ".join(wrapped.format(text=part) for part in parts)
     folder = Path(paths[0]).parent
     query = (
-        f"select count(), sum(h), groupBitXor(h) from (select CRC32({joined}) h "
+        f"select count(), sum(h), groupBitXor(h) from (select CRC32(concatWithSeparator(char(31), {texts})) h "
         f"from file('{folder}/*.parquet', Parquet)) settings max_threads = 2"
     )
 
@@ -115,7 +125,9 @@ def measure(runs: dict[str, Callable[[], tuple[int, int, int]]], rounds: int) ->
     return {name: min(values[1:]) for name, values in spent.items()}
 
 
-def line(name: str, value: float, unit: str, goal: float, *, holds: bool) -> None:
+def line(name: str, value: float, unit: str, goal: float, *, least: bool = True) -> None:
+    """Print one figure; ``least`` says whether the goal is a floor or a ceiling."""
+    holds = value >= goal if least else value <= goal
     print(json.dumps({"name": name, "value": round(value, 2), "unit": unit, "goal": round(goal, 2), "holds": holds}))
 
 
@@ -128,12 +140,14 @@ def main(arguments: list[str]) -> None:
         spent = measure(engines(table), 1 if fast else 5)
     rates = {name: size / seconds for name, seconds in spent.items()}
     best = max(rates["datafusion"], rates["chdb"])
-    line("fingerprint", rates["icebridge"], "MB/s per core", best, holds=rates["icebridge"] >= best)
-    line("fingerprint against the faster engine", rates["icebridge"] / best, "ratio", 1.0, holds=rates["icebridge"] >= best)
-    line("fingerprint per row", spent["icebridge"] / rows * 1e9, "ns", min(spent["datafusion"], spent["chdb"]) / rows * 1e9,
-         holds=spent["icebridge"] <= min(spent["datafusion"], spent["chdb"]))  # fmt: skip
-    for name in ("datafusion", "chdb"):
-        line(f"crc32 of row text by {name}", rates[name], "MB/s per core", rates[name], holds=True)
+    line("fingerprint", rates["icebridge"], "MB/s per core", best)
+    line("fingerprint against the faster NULL-safe engine", rates["icebridge"] / best, "ratio", 1.0)
+    harder = rates["chdb, not NULL-safe"]
+    line("fingerprint against chdb that is not NULL-safe", rates["icebridge"] / harder, "ratio", 1.0)
+    for name in ("datafusion", "chdb", "chdb, not NULL-safe"):
+        line(f"crc32 of row text by {name}", rates[name], "MB/s per core", rates[name])
+    faster = min(spent["datafusion"], spent["chdb"])
+    line("fingerprint per row", spent["icebridge"] / rows * 1e9, "ns", faster / rows * 1e9, least=False)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ def report(number: int) -> ValidationReport:
         crc_xor=2**31,
         sum128=str(2**127),
         columns=tuple(
-            ColumnFingerprint(name=f"c{at}", field_id=at, nulls=at, crc_sum=2**60, crc_xor=2**31, sum128=str(2**127 - at))
+            ColumnFingerprint(
+                name=f"c{at}", field_id=at, nulls=at, crc_sum=2**60, crc_xor=2**31, sum128=str(2**127 - at)
+            )
             for at in range(50)
         ),
         buckets=tuple(BucketFingerprint(bucket=at, rows=10**7, sum128=str(2**127 + at)) for at in range(64)),

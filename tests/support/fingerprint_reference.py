@@ -1,4 +1,4 @@
-"""The canonical encoding written from docs/fingerprint.md alone, value by value: slow, plain, and the judge of the fast one."""
+"""The canonical encoding written from docs/fingerprint.md alone: slow, plain, and the judge of the fast one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 NULL = b"\xff\xff\xff\xff"
-_EPOCH = dt.datetime(1970, 1, 1)
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - a timestamp without zone
 _MODULUS = 2**128
 
 
@@ -40,7 +40,13 @@ def encode(value: Any, kind: Any) -> bytes:
     if kind == "date":
         return word((value - dt.date(1970, 1, 1)).days)
     if kind == "time":
-        return word(micros(dt.timedelta(hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond)))
+        return word(
+            micros(
+                dt.timedelta(
+                    hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
+                )
+            )
+        )
     if kind == "timestamp":
         return word(micros(value - _EPOCH))
     if kind == "timestamptz":
@@ -109,7 +115,9 @@ def number(content: bytes) -> int:
     return int.from_bytes(hashlib.md5(content).digest(), "big")
 
 
-def fingerprint(rows: Sequence[Mapping[str, Any]], fields: Sequence[Mapping[str, Any]], buckets: int = 64) -> dict[str, Any]:
+def fingerprint(
+    rows: Sequence[Mapping[str, Any]], fields: Sequence[Mapping[str, Any]], buckets: int = 64
+) -> dict[str, Any]:
     """All sums of a fingerprint as plain values."""
     lines = [row_bytes(row, fields) for row in rows]
     crc_xor = 0

@@ -30,7 +30,9 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
-def hash_rows(rows: Sequence[Mapping[str, Any]], fields: Sequence[Mapping[str, Any]], batches: int = 1) -> list[HashedRows]:
+def hash_rows(
+    rows: Sequence[Mapping[str, Any]], fields: Sequence[Mapping[str, Any]], batches: int = 1
+) -> list[HashedRows]:
     """Hash rows with the compiled code, cut into batches."""
     wanted = read_schema({"fields": list(fields)}, "test")
     table, hasher = arrow_table(rows, fields), RowHasher(wanted)

@@ -11,21 +11,26 @@ from icebridge_provider.cli.follow import follow
 from icebridge_provider.cli.output import Answer, Output
 from icebridge_provider.model import codec
 from icebridge_provider.model.plan import MigrationPlan, MigrationRequest
+from icebridge_provider.steps.plan import adopt_plan, load_plan_file
 
 
 def apply(arguments: Any, output: Output) -> Answer:
     """Start ``icebridge_migrate`` with a plan of the ledger, or with a plan file that is taken in first."""
     ledger = surroundings.ledger()
-    plan = _from_file(arguments.plan) if _is_file(arguments.plan) else ledger.plan(arguments.plan)
-    return _start(plan, arguments, output)
+    if not _is_file(arguments.plan):
+        return _start(ledger.plan(arguments.plan), arguments, output)
+    plan = load_plan_file(arguments.plan)
+    runs.require_dag(runs.MIGRATE)  # first what refuses, then what changes
+    runs.require_pool()
+    runs.refuse_second(runs.MIGRATE, plan.plan_id)
+    return _start(adopt_plan(plan, ledger, surroundings.actor()), arguments, output)
 
 
 def retry(arguments: Any, output: Output) -> Answer:
     """Start ``icebridge_migrate`` again: what is done stays done, what failed is tried anew."""
     plan = surroundings.ledger().plan(arguments.plan)
-    tables = embedded.chosen(plan, arguments.tables)
     if arguments.here:
-        return embedded.migrate(surroundings.site(plan), plan, tables, output)
+        return embedded.migrate(surroundings.site(plan), plan, plan.tables, output)
     return _start(plan, arguments, output)
 
 
@@ -45,10 +50,3 @@ def parameters(plan: MigrationPlan) -> dict[str, Any]:
 
 def _is_file(text: str) -> bool:
     return text.endswith(".json") or "/" in text or Path(text).is_file()
-
-
-def _from_file(text: str) -> MigrationPlan:
-    from icebridge_provider.steps.plan import adopt_plan, load_plan_file
-
-    plan = load_plan_file(text)
-    return adopt_plan(plan, surroundings.ledger(), surroundings.actor())

@@ -17,6 +17,7 @@ def doctor(arguments: Any, output: Output) -> Answer:
         found.extend(checks.rights(conn_id))
     rows = [codec.to_json(item) for item in found]
     wrong = sum(item.level is checks.Level.WRONG for item in found)
+    fixes = [f"{item.level} {item.matter}: {item.fix}" for item in found if item.fix]
     verdict = "All is well." if not wrong else f"{wrong} to mend."
-    grid = Grid(columns=("level", "matter", "found", "fix"), rows=rows)
-    return Answer(document={"ok": not wrong, "checks": rows}, shown=(grid, verdict), ok=not wrong)
+    grid = Grid(columns=("level", "matter", "found"), rows=rows)
+    return Answer(document={"ok": not wrong, "checks": rows}, shown=(grid, *fixes, verdict), ok=not wrong)

@@ -8,6 +8,8 @@ from typing import Any
 from icebridge_provider.cli import runs, surroundings
 from icebridge_provider.cli.output import Answer, Grid, Output
 from icebridge_provider.exceptions import ConfigurationError
+from icebridge_provider.planning.render import size
+from icebridge_provider.steps.status import status as tables_of
 
 _COLUMNS = ("source", "target", "state", "method", "rows", "bytes", "findings")
 
@@ -18,8 +20,6 @@ def status(arguments: Any, output: Output) -> Answer:  # noqa: ARG001 - every co
     if arguments.all:
         return _plans(ledger)
     plan_id = arguments.plan or newest(ledger)
-    from icebridge_provider.steps.status import status as tables_of
-
     rows = tables_of(ledger, plan_id)
     open_questions = _questions(plan_id)
     document = {"plan": plan_id, "tables": rows, "approvals": open_questions}
@@ -72,7 +72,7 @@ def _sums(rows: list[dict[str, Any]]) -> str:
     counts = Counter(str(row["state"]) for row in rows)
     states = ", ".join(f"{count} {state}" for state, count in counts.most_common())
     total = sum(row.get("bytes") or 0 for row in rows)
-    return f"{len(rows)} tables, {total / 1e6:,.1f} MB: {states}"
+    return f"{len(rows)} tables, {size(total)}: {states}"
 
 
 def _findings(rows: list[dict[str, Any]]) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from icebridge_provider.cli import embedded, runs, surroundings
 from icebridge_provider.cli.follow import follow
 from icebridge_provider.cli.output import Answer, Output
 from icebridge_provider.exceptions import ConfigurationError
+from icebridge_provider.model.plan import MigrationPlan, TablePlan
 
 
 def rollback(arguments: Any, output: Output) -> Answer:
@@ -16,7 +18,7 @@ def rollback(arguments: Any, output: Output) -> Answer:
     tables = embedded.chosen(plan, arguments.tables)
     if arguments.here:
         return embedded.rollback(surroundings.site(plan), plan, tables, output)
-    return _start(runs.ROLLBACK, arguments, output)
+    return _start(runs.ROLLBACK, plan, tables, arguments, output)
 
 
 def purge(arguments: Any, output: Output) -> Answer:
@@ -27,7 +29,7 @@ def purge(arguments: Any, output: Output) -> Answer:
     plan = surroundings.ledger().plan(arguments.plan)
     tables = embedded.chosen(plan, arguments.tables)
     if not arguments.here:
-        return _start(runs.PURGE, arguments, output)
+        return _start(runs.PURGE, plan, tables, arguments, output)
     if arguments.confirm != plan.plan_id:
         raise ConfigurationError(
             "IB-747",
@@ -38,8 +40,8 @@ def purge(arguments: Any, output: Output) -> Answer:
     return embedded.purge(surroundings.site(plan), plan, tables, output)
 
 
-def _start(dag_id: str, arguments: Any, output: Output) -> Answer:
-    runs.refuse_second(dag_id, arguments.plan)
-    conf = {"plan_id": arguments.plan, **({"tables": arguments.tables} if arguments.tables else {})}
-    run = runs.trigger(dag_id, conf)
-    return follow(run, arguments.plan, surroundings.ledger(), output, vars(arguments))
+def _start(dag_id: str, plan: MigrationPlan, tables: Sequence[TablePlan], arguments: Any, output: Output) -> Answer:
+    runs.refuse_second(dag_id, plan.plan_id)
+    named = [str(table.source) for table in tables] if arguments.tables else []
+    run = runs.trigger(dag_id, {"plan_id": plan.plan_id, "tables": named})
+    return follow(run, plan.plan_id, surroundings.ledger(), output, vars(arguments))

@@ -86,10 +86,10 @@ def simple_cells(array: Any, field: Field) -> Cells:
         array = array.cast(pa.large_binary())
     wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
     _, positions, data = array.buffers()
-    bounds = np.frombuffer(positions, dtype=np.int64 if wide else np.int32) if positions else np.zeros(1, dtype=np.int64)
-    offsets = bounds[array.offset : array.offset + len(array) + 1]
     if len(array) == 0:
         return empty_cells(0)
+    bounds = np.frombuffer(positions, dtype=np.int64 if wide else np.int32)
+    offsets = bounds[array.offset : array.offset + len(array) + 1]
     first, last = int(offsets[0]), int(offsets[-1])
     content = np.frombuffer(data, dtype=np.uint8)[first:last] if last > first else np.empty(0, dtype=np.uint8)
     return Cells(data=padded(content), offsets=offsets.astype(np.int64) - first, valid=validity(array))

@@ -65,9 +65,7 @@ class SnapshotReader:
         with _open(self.store, file.path) as source:
             parquet = _parquet(source)
             if parquet.metadata.num_rows != file.rows:
-                raise self._broken(
-                    file.path, f"holds {parquet.metadata.num_rows} rows, its manifest says {file.rows}"
-                )
+                raise self._broken(file.path, f"holds {parquet.metadata.num_rows} rows, its manifest says {file.rows}")
             yield from self._live(file, parquet, deleted)
 
     def _live(self, file: DataFile, parquet: pq.ParquetFile, deleted: Array) -> Iterator[Batch]:
@@ -137,9 +135,7 @@ def _parquet(source: Any) -> pq.ParquetFile:
     """Open a Parquet file so that text columns with few values arrive as dictionaries."""
     plain = pq.ParquetFile(source)
     names = _dictionary_columns(plain)
-    return pq.ParquetFile(
-        source, metadata=plain.metadata, read_dictionary=names, coerce_int96_timestamp_unit="us"
-    )
+    return pq.ParquetFile(source, metadata=plain.metadata, read_dictionary=names, coerce_int96_timestamp_unit="us")
 
 
 def _dictionary_columns(parquet: pq.ParquetFile) -> list[str]:

@@ -122,7 +122,7 @@ def cell_slots(data: Any, offsets: Any, digests: Any, slots: Any) -> None:
                 slots[part + 1, i] = digests[part, i]
 
 
-@kernel(types.Tuple((types.int64, types.int64))(_VALUES))
+@kernel(types.Tuple((types.int64, types.int64))(_VALUES))  # type: ignore[no-untyped-call]
 def extent(values: Any) -> Any:
     """Least and greatest of some values (at least one)."""
     least, most = values[0], values[0]

@@ -83,7 +83,7 @@ def _same_bytes(found: pa.DataType, wanted: pa.DataType) -> bool:
     texts = (pa.string(), pa.large_string()), (pa.binary(), pa.large_binary())
     if any(found in pair and wanted in pair for pair in texts):
         return True
-    return (
+    return bool(
         pa.types.is_timestamp(found)
         and pa.types.is_timestamp(wanted)
         and found.unit == wanted.unit
@@ -100,11 +100,11 @@ def _promotable(found: pa.DataType, wanted: pa.DataType) -> bool:
     if pa.types.is_decimal(found) and pa.types.is_decimal(wanted):
         return bool(found.scale == wanted.scale and found.precision <= wanted.precision)
     if pa.types.is_timestamp(found) and pa.types.is_timestamp(wanted):
-        return (found.tz is None) == (wanted.tz is None)
+        return bool((found.tz is None) == (wanted.tz is None))
     if pa.types.is_time(found) and pa.types.is_time(wanted):
         return True
     # Old writers left the text annotation off: the bytes are the same, and the schema says what they are.
-    return pa.types.is_binary(found) and pa.types.is_large_string(wanted)
+    return bool(pa.types.is_binary(found) and pa.types.is_large_string(wanted))
 
 
 def field_id_of(field: pa.Field, path: str) -> int:

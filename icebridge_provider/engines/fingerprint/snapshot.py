@@ -89,9 +89,7 @@ def _schema(table: LoadedTable, schema_id: int | None) -> Mapping[str, Any]:
     return dict(metadata["schema"]) if "schema" in metadata else dict(metadata["schemas"][-1])
 
 
-def _entries(
-    snapshot: Mapping[str, Any], store: FileStore
-) -> Iterator[tuple[dict[str, Any], dict[str, int]]]:
+def _entries(snapshot: Mapping[str, Any], store: FileStore) -> Iterator[tuple[dict[str, Any], dict[str, int]]]:
     """Yield live manifest entries with inherited sequence numbers, and the identity sources of their partition."""
     for manifest in _manifests(snapshot, store):
         header, records = _avro(store.read(manifest["manifest_path"]))
@@ -120,7 +118,8 @@ def _avro(content: bytes) -> tuple[Any, list[dict[str, Any]]]:
     import fastavro
 
     reader = fastavro.reader(io.BytesIO(content))
-    return reader, [dict(record) for record in reader]  # type: ignore[call-overload]
+    records: Any = list(reader)
+    return reader, records
 
 
 def _identity_sources(reader: Any) -> dict[str, int]:

@@ -14,8 +14,15 @@ from icebridge_provider.model.plan import CopyMethod
 from icebridge_provider.ports import FileStore
 
 Metadata = dict[str, Any]
-# Properties that send new files to where the old table lives.
-PLACES = ("write.data.path", "write.metadata.path", "write.object-storage.path", "write.folder-storage.path")
+# Properties that send new files to where the old table lives, and the one by which pyiceberg would import a module
+# that the source's owner names, at every commit to the new table.
+PLACES = (
+    "write.data.path",
+    "write.metadata.path",
+    "write.object-storage.path",
+    "write.folder-storage.path",
+    "write.py-location-provider.impl",
+)
 STAGED = "staged"
 
 
@@ -96,7 +103,7 @@ def marks(job: JobSpec, token: str, source: Mapping[str, Any]) -> dict[str, str]
 def properties_for(job: JobSpec, token: str, source: Mapping[str, Any]) -> dict[str, str]:
     """Return the source's properties as the new table has them.
 
-    Those that point at the old table's folders go. A table that shares files must never delete them:
+    :data:`PLACES` go. A table that shares files must never delete them:
     ``gc.enabled=false``, as Spark's own ``snapshot`` procedure sets it.
     """
     kept = {key: value for key, value in (source.get("properties") or {}).items() if not _is_ours(key)}

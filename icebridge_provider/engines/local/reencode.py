@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import FileScanTask
 
 PIECE_BYTES = 128 * 1024 * 1024  # Arrow bytes in memory before they become files; about three times that at the peak
-_UNWANTED = ("write.py-location-provider.impl", "write.location-provider.impl", "write.format.default")
+_UNWANTED = ("write.py-location-provider.impl", "write.format.default")
 
 
 def insert_select(work: Work) -> CopyResult:

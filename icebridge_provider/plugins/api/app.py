@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI, Response
@@ -22,7 +23,7 @@ OpenLedger = Callable[[], "Ledger"]
 def create_app(open_ledger: OpenLedger | None = None, guard: Callable[..., Any] | None = None) -> FastAPI:
     """Return the app.
 
-    :param open_ledger: opens the ledger, checked to be migrated; by default the one of ``[icebridge] ledger_conn_id``.
+    :param open_ledger: opens the ledger or raises; by default the one of ``[icebridge] ledger_conn_id``.
     :param guard: FastAPI dependency of all routes that need a credential; by default :func:`auth.guard`.
     """
     open_ledger = open_ledger or _configured_ledger
@@ -59,7 +60,9 @@ def _verdict(ok: bool) -> JSONResponse:
     return JSONResponse({"status": "ok" if ok else "not ok"}, 200 if ok else 503)
 
 
+@cache
 def _configured_ledger() -> Ledger:
+    """Open the ledger once a process; a failure is not remembered."""
     from icebridge_provider.hooks.ledger import LedgerHook
 
-    return LedgerHook().ledger()
+    return LedgerHook().open()

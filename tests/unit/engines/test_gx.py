@@ -33,7 +33,9 @@ HOSTILE = [
 
 def report(*, name: str = "t", passed: bool = True, text: str = "x", **more: Any) -> ValidationReport:
     table = TableIdentifier(catalog="src", namespace=("a",), name=name)
-    checks = [Check(name=f"column {text}", source=text, target=text if passed else f"{text}!", passed=passed, detail=text)]
+    checks = [
+        Check(name=f"column {text}", source=text, target=text if passed else f"{text}!", passed=passed, detail=text)
+    ]
     return byte_report(
         table=table,
         target=table.named(f"{name}2"),
@@ -135,11 +137,10 @@ def parsed(path: Path) -> _Page:
 
 
 def test_data_docs_are_safe_whatever_the_names(tmp_path: Path) -> None:
-    reports = [
-        report(name=f"{text}{number}", text=text, passed=number % 2 == 0,
-               differences=[{"kind": text, "key": {text: text}, "columns": [text], "source": {"file": text}, text: text}])
-        for number, text in enumerate(HOSTILE)
-    ]  # fmt: skip
+    reports = []
+    for number, text in enumerate(HOSTILE):
+        row = {"kind": text, "key": {text: text}, "columns": [text], "source": {"file": text}, text: text}
+        reports.append(report(name=f"{text}{number}", text=text, passed=number % 2 == 0, differences=[row]))
     index = build_data_docs(reports, tmp_path / "docs")
     assert index == tmp_path / "docs" / "index.html"
     pages = sorted(index.parent.glob("*.html"))

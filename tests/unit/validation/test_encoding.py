@@ -63,7 +63,8 @@ def plain(found: Any) -> dict[str, Any]:
 
 _TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=150)
 _LONGS = st.integers(-(2**63), 2**63 - 1)
-_STAMPS = st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30))
+_WIDE = st.integers(-(10**30) + 1, 10**30 - 1).map(lambda n: Decimal(n).scaleb(-5, context=reference._wide()))
+_STAMPS = st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30))  # noqa: DTZ001 - timestamps without zone
 _KINDS: list[tuple[Any, st.SearchStrategy[Any]]] = [
     ("boolean", st.booleans()),
     ("int", st.integers(-(2**31), 2**31 - 1)),
@@ -72,7 +73,7 @@ _KINDS: list[tuple[Any, st.SearchStrategy[Any]]] = [
     ("float", st.floats(width=32)),
     ("double", st.floats()),
     ("decimal(9, 2)", st.decimals(-1000, 1000, places=2)),
-    ("decimal(30, 5)", st.integers(-(10**30) + 1, 10**30 - 1).map(lambda n: Decimal(n).scaleb(-5, context=reference._wide()))),
+    ("decimal(30, 5)", _WIDE),
     ("date", st.dates()),
     ("time", st.times()),
     ("timestamp", _STAMPS),
@@ -82,7 +83,10 @@ _KINDS: list[tuple[Any, st.SearchStrategy[Any]]] = [
     ("uuid", st.uuids().map(lambda value: value.bytes)),
     ("fixed[3]", st.binary(min_size=3, max_size=3)),
     ("binary", st.binary(max_size=200)),
-    ({"type": "list", "element-id": 50, "element": "string", "element-required": False}, st.lists(st.none() | _TEXT, max_size=4)),
+    (
+        {"type": "list", "element-id": 50, "element": "string", "element-required": False},
+        st.lists(st.none() | _TEXT, max_size=4),
+    ),
     (
         {"type": "map", "key-id": 51, "key": "string", "value-id": 52, "value": "double", "value-required": False},
         st.dictionaries(_TEXT, st.none() | st.floats(), max_size=4).map(lambda value: list(value.items())),
@@ -110,9 +114,7 @@ def tables(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
     """Rows and the schema's fields, with nulls everywhere."""
     chosen = draw(st.lists(st.sampled_from(_KINDS), min_size=1, max_size=5))
     fields = [_field(kind, f"{'abcDE'[number]}", number + 1) for number, (kind, _) in enumerate(chosen)]
-    shape = {
-        item["name"]: st.none() | values for item, (_, values) in zip(fields, chosen, strict=True)
-    }
+    shape = {item["name"]: st.none() | values for item, (_, values) in zip(fields, chosen, strict=True)}
     return draw(st.lists(st.fixed_dictionaries(shape), max_size=30)), fields
 
 
@@ -152,7 +154,12 @@ def test_a_changed_table_has_another_sum(table: Any, data: st.DataObject) -> Non
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 10**6), _TEXT), min_size=2, max_size=20, unique_by=(lambda p: p[0], lambda p: p[1])), st.data())
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10**6), _TEXT), min_size=2, max_size=20, unique_by=(lambda p: p[0], lambda p: p[1])
+    ),
+    st.data(),
+)
 def test_values_swapped_between_two_rows_change_the_sum(pairs: Any, data: st.DataObject) -> None:
     """XOR of CRC-32 misses every such swap between rows of equal length (fact 7): the 128-bit sum must not."""
     fields = [_field("long", "k", 1), _field("string", "v", 2)]
@@ -177,7 +184,12 @@ def test_crc_xor_alone_would_miss_a_swap() -> None:
 def test_many_rows_of_each_way_of_hashing() -> None:
     """Small spans are hashed once a value, large ones once a row; with nulls and without."""
     count = 3000
-    fields = [_field("long", "few", 1), _field("long", "many", 2), _field("int", "gaps", 3), _field("double", "real", 4)]
+    fields = [
+        _field("long", "few", 1),
+        _field("long", "many", 2),
+        _field("int", "gaps", 3),
+        _field("double", "real", 4),
+    ]
     rows = [
         {
             "few": number % 7 - 3,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.types import TypeEngine
 
 revision = "0001"
 down_revision = None
@@ -28,14 +29,18 @@ _VIEWS = {
 }
 
 
+def _name(length: int | None = None) -> TypeEngine[str]:
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
 def upgrade() -> None:
     """Create everything."""
     big = sa.BigInteger()
     op.create_table(
         "icebridge_events",
         sa.Column("seq", big.with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=False),
-        sa.Column("plan_id", sa.String(255), nullable=False),
-        sa.Column("table_name", sa.Text(), nullable=False),
+        sa.Column("plan_id", _name(255), nullable=False),
+        sa.Column("table_name", _name(), nullable=False),
         sa.Column("step", sa.String(32), nullable=False),
         sa.Column("outcome", sa.String(32), nullable=False),
         sa.Column("who", sa.String(255), nullable=False),
@@ -46,6 +51,7 @@ def upgrade() -> None:
         sa.Column("previous", sa.String(64), nullable=False),
         sa.Column("hash", sa.String(64), nullable=False, unique=True),
     )
+    op.create_index("icebridge_events_of_plan", "icebridge_events", ["plan_id", "seq"])
     op.create_index("icebridge_events_of_table", "icebridge_events", ["plan_id", "table_name", "seq"])
     op.create_table(
         "icebridge_head",
@@ -57,31 +63,31 @@ def upgrade() -> None:
     op.execute(f"INSERT INTO icebridge_head (id, seq, hash) VALUES (1, 0, '{'0' * 64}')")  # noqa: S608 - a constant
     op.create_table(
         "icebridge_leases",
-        sa.Column("key", sa.Text(), primary_key=True),
+        sa.Column("key", _name(), primary_key=True),
         sa.Column("owner", sa.String(255), nullable=False),
         sa.Column("epoch", big, nullable=False),
         sa.Column("expires_at", sa.Float(), nullable=False),
     )
     op.create_table(
         "icebridge_plans",
-        sa.Column("plan_id", sa.String(255), primary_key=True),
+        sa.Column("plan_id", _name(255), primary_key=True),
         sa.Column("created_at", sa.String(40), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
     )
     op.create_table(
         "icebridge_copy_chunks",
-        sa.Column("plan_id", sa.String(255), primary_key=True),
-        sa.Column("table_name", sa.Text(), primary_key=True),
-        sa.Column("source", sa.Text(), primary_key=True),
+        sa.Column("plan_id", _name(255), primary_key=True),
+        sa.Column("table_name", _name(), primary_key=True),
+        sa.Column("source", _name(), primary_key=True),
         sa.Column("target", sa.Text(), nullable=False),
         sa.Column("size", big, nullable=False),
         sa.Column("crc32", big, nullable=False),
     )
     op.create_table(
         "icebridge_documents",
-        sa.Column("kind", sa.String(64), primary_key=True),
-        sa.Column("key", sa.Text(), primary_key=True),
+        sa.Column("kind", _name(64), primary_key=True),
+        sa.Column("key", _name(), primary_key=True),
         sa.Column("content", sa.Text(), nullable=False),
     )
     op.create_table(

@@ -59,9 +59,7 @@ def test_equal_tables_have_no_differences(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("named_by", ["identifier", "key", "hash"])
 def test_a_changed_cell_is_named(catalog: Catalog, named_by: str) -> None:
-    source, target = pair(
-        catalog, lambda rows: rows[78].update(name="secret"), identified=named_by == "identifier"
-    )
+    source, target = pair(catalog, lambda rows: rows[78].update(name="secret"), identified=named_by == "identifier")
     (found,) = differences(source, target, key=("id",) if named_by == "key" else ())
     assert (found["kind"], found["columns"]) == ("changed", ["name"])
     assert found["key"] == ({} if named_by == "hash" else {"id": "78"})
@@ -72,9 +70,7 @@ def test_a_changed_cell_is_named(catalog: Catalog, named_by: str) -> None:
 
 
 def test_values_are_shown_when_asked_for(catalog: Catalog) -> None:
-    (found,) = differences(
-        *pair(catalog, lambda rows: rows[78].update(name=None)), key=("id",), show_values=True
-    )
+    (found,) = differences(*pair(catalog, lambda rows: rows[78].update(name=None)), key=("id",), show_values=True)
     assert found["values"] == {"name": {"source": "", "target": "NULL"}}
     assert set(found["values"]) == {"name"}
 
@@ -129,7 +125,7 @@ def test_other_columns_are_named_instead_of_rows(catalog: Catalog) -> None:
 
 def test_a_key_that_is_no_column_is_refused(catalog: Catalog) -> None:
     source, target = pair(catalog, lambda rows: rows[0].update(name="x"))
-    with pytest.raises(ConfigurationError, match="IB-509.*'nope'"):
+    with pytest.raises(ConfigurationError, match=r"IB-509.*'nope'"):
         differences(source, target, key=("nope",))
 
 

@@ -83,8 +83,8 @@ def test_position_deletes_are_applied(catalog: Catalog) -> None:
     assert not all(check.passed for check in compare_fingerprints(before, after))
 
 
-def test_a_position_delete_does_not_act_on_younger_files(catalog: Catalog) -> None:
-    """A path can be re-used by a later file only with a higher sequence number: older deletes leave it alone."""
+def test_a_position_delete_acts_on_files_of_its_own_age_and_older_ones(catalog: Catalog) -> None:
+    """Iceberg spec, scan planning: a data file's sequence number is at most that of the position delete file."""
     table = tables.position_deletes(catalog)
     raw = loaded(table)
     from icebridge_provider.engines.fingerprint.files import SnapshotReader
@@ -99,9 +99,38 @@ def test_a_position_delete_does_not_act_on_younger_files(catalog: Catalog) -> No
         reader = SnapshotReader(files=of, fields=fields, store=store, table="t")
         return sum(batch.rows for file in of.data for batch in reader.batches(file))
 
-    younger = replace(files, data=tuple(replace(file, sequence=99) for file in files.data))
-    assert rows(younger) == sum(file.rows for file in files.data)
-    assert rows(files) < rows(younger)
+    def aged(data: int, deletes: int) -> Any:
+        return replace(
+            files,
+            data=tuple(replace(file, sequence=data) for file in files.data),
+            deletes=tuple(replace(file, sequence=deletes) for file in files.deletes),
+        )
+
+    everything = sum(file.rows for file in files.data)
+    assert rows(aged(data=6, deletes=5)) == everything
+    assert rows(aged(data=5, deletes=5)) == rows(files) < everything
+
+
+def test_files_are_read_through_the_store(catalog: Catalog) -> None:
+    """Whatever is not a local path is opened by the store."""
+    import io
+
+    from icebridge_provider.engines.fingerprint.files import SnapshotReader
+    from icebridge_provider.engines.fingerprint.schema import read_schema
+    from icebridge_provider.engines.fingerprint.snapshot import read_snapshot
+
+    raw = loaded(tables.plain(catalog))
+    files = read_snapshot(raw, ObjectStore({}), None)
+    (file,) = files.data
+    content = Path(file.path.removeprefix("file://")).read_bytes()
+
+    class Bucket(ObjectStore):
+        def open(self, location: str) -> Any:
+            assert location == "s3://bucket/a.parquet"
+            return io.BytesIO(content)
+
+    reader = SnapshotReader(files=files, fields=read_schema(files.schema, "t"), store=Bucket({}), table="t")
+    assert sum(batch.rows for batch in reader.batches(replace(file, path="s3://bucket/a.parquet"))) == 100
 
 
 def test_the_layout_of_files_does_not_count(catalog: Catalog) -> None:
@@ -240,7 +269,7 @@ def test_what_the_reader_cannot_read_right_it_refuses(catalog: Catalog) -> None:
         fingerprint(third, ObjectStore({}), None)
     variant = {"id": 9, "name": "v", "type": "variant", "required": False}
     schemas = [{**schema, "fields": [*schema["fields"], variant]} for schema in raw.metadata["schemas"]]
-    with pytest.raises(PreflightFailed, match="IB-504.*variant"):
+    with pytest.raises(PreflightFailed, match=r"IB-504.*variant"):
         fingerprint(replace(raw, metadata={**raw.metadata, "schemas": schemas}), ObjectStore({}), None)
     with pytest.raises(ValidationFailed, match="IB-503"):
         read(table, 12345)
@@ -256,6 +285,12 @@ def test_files_of_other_kinds_are_refused_by_name(catalog: Catalog, content: int
     from icebridge_provider.engines.fingerprint.snapshot import _sort_in
 
     raw = loaded(tables.plain(catalog))
-    file = {"content": content, "file_format": form, "file_path": "s3://b/x", "file_size_in_bytes": 1, "record_count": 1}
+    file = {
+        "content": content,
+        "file_format": form,
+        "file_path": "s3://b/x",
+        "file_size_in_bytes": 1,
+        "record_count": 1,
+    }
     with pytest.raises(PreflightFailed, match=f"IB-502.*{what}.*s3://b/x"):
         _sort_in(raw, {"data_file": file, "sequence": 1}, {}, [], [])

@@ -1,0 +1,146 @@
+"""What all operators share."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from icebridge_provider.exceptions import IceBridgeError, TransientError
+from icebridge_provider.operators.retry import RETRIES, retry_policy
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from icebridge_provider.model.plan import MigrationPlan, TablePlan
+    from icebridge_provider.steps.site import Site
+
+COLOR = "#d7eef7"
+
+
+class IceBridgeOperator(BaseOperator):
+    """Base of all operators: the shared retry policy and colour. Arguments that hold lists may be JSON texts."""
+
+    ui_color = COLOR
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("retries", RETRIES)
+        kwargs.setdefault("retry_policy", retry_policy())
+        super().__init__(**kwargs)
+
+
+class PlanTablesOperator(IceBridgeOperator):
+    """Base of the operators that do one thing to each of some tables of a plan.
+
+    One table's failure does not stop the others; the task fails at the end and names every table that failed. What
+    may succeed later is tried again, and what is done stays done.
+
+    :param plan_id: the plan.
+    :param tables: sources as the plan spells them, a list or its JSON text; None or an empty text means all of the plan.
+    :param caption: what the task is called in the grid when it is mapped.
+    """
+
+    template_fields: Sequence[str] = ("plan_id", "tables", "caption")
+    step = ""
+
+    def __init__(self, *, plan_id: str, tables: Sequence[str] | str | None = None, caption: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan_id = plan_id
+        self.tables = tables
+        self.caption = caption
+
+    def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
+        """Do the step to one table; return what goes into the XCom."""
+        raise AssertionError(f"{type(self).__name__} says nothing to do")
+
+    def threads(self, site: Site) -> int:  # noqa: ARG002 - some steps ask the site
+        """How many tables at once."""
+        return 1
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Do the step to every table.
+
+        :returns: ``plan_id, step, done`` (result by source) and ``failed`` (problem by source).
+        """
+        site, plan = site_of_plan(self.plan_id, context)
+        chosen = tables_of(plan, self.tables)
+        done: dict[str, Any] = {}
+        failed: dict[str, IceBridgeError] = {}
+
+        def one(table: TablePlan) -> None:
+            try:
+                done[str(table.source)] = small(self.act(site, plan, table))
+            except IceBridgeError as error:
+                self.log.error("%s: %s", table.source, error)  # noqa: TRY400 - the message says all
+                failed[str(table.source)] = error
+
+        self._each(one, chosen, self.threads(site))
+        if failed:
+            raise summary(failed)
+        return {"plan_id": plan.plan_id, "step": self.step, "done": done, "failed": {}}
+
+    def _each(self, one: Callable[[TablePlan], None], tables: Sequence[TablePlan], threads: int) -> None:
+        if threads < 2 or len(tables) < 2:
+            for table in tables:
+                one(table)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(one, tables))
+
+
+def site_of_plan(plan_id: str, context: Context | None) -> tuple[Site, MigrationPlan]:
+    """Return the site and the plan; the plan knows the connections."""
+    from icebridge_provider.hooks.ledger import LedgerHook
+    from icebridge_provider.hooks.site import site_for
+
+    plan = LedgerHook().ledger().plan(plan_id)
+    request = plan.request
+    return site_for(request.source_conn_id, request.target_conn_id, dict(context) if context else None), plan
+
+
+def tables_of(plan: MigrationPlan, tables: Sequence[str] | str | None) -> list[TablePlan]:
+    """Return tables of a plan by source name, all when None or empty text."""
+    names = listed(tables)
+    return [plan.table(name) for name in names] if tables is not None and tables != "" else list(plan.tables)
+
+
+def listed(value: Sequence[str] | str | None) -> list[str]:
+    """Return a list given as such, as its JSON text, or as one name a line."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        text = value.strip()
+        if text.startswith("["):
+            return [str(item) for item in json.loads(text)]
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    return [str(item) for item in value]
+
+
+def airflow_folder() -> Path:
+    """Return where files for people go when no path is given."""
+    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "icebridge"
+
+
+def small(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the plain values of a result: XCom is for ids and counts."""
+    return {key: value for key, value in result.items() if isinstance(value, str | int | float | bool | type(None))}
+
+
+def summary(failed: dict[str, IceBridgeError]) -> IceBridgeError:
+    """Return one error for several tables: retried only when every one of them may succeed later."""
+    first = next(iter(failed.values()))
+    if len(failed) == 1:
+        return first
+    kind = TransientError if all(error.retryable for error in failed.values()) else IceBridgeError
+    shown = "; ".join(str(error) for error in list(failed.values())[:3])
+    return kind(
+        "IB-701",
+        f"{len(failed)} tables failed: {', '.join(failed)}. {shown}",
+        remedy="Mend what the messages name, then run the migration again: what is done stays done.",
+        changed="The other tables are done.",
+    )

@@ -1,0 +1,152 @@
+"""Operators around the approval: the certificates, the question whether anybody must be asked, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.branch import BaseBranchOperator
+
+from icebridge_provider.exceptions import ValidationFailed
+from icebridge_provider.operators.base import IceBridgeOperator, airflow_folder, site_of_plan
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class CertifyOperator(IceBridgeOperator):
+    """Checks once more that sources and copies are what was proven, and certifies every table of a wave that is ready.
+
+    :param plan_id: the plan.
+    :param wave: number of the wave.
+    """
+
+    template_fields: Sequence[str] = ("plan_id", "wave")
+
+    def __init__(self, *, plan_id: str, wave: int | str = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan_id = plan_id
+        self.wave = wave
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Certify the wave.
+
+        :returns: ``digest`` (empty when nothing is ready), ``tables, losses, writers, signed, rows, bytes``.
+        """
+        from icebridge_provider.steps.certify import certify_wave
+
+        site, plan = site_of_plan(self.plan_id, context)
+        return certify_wave(site, plan, plan.of_wave(int(self.wave)))
+
+
+class ReportOperator(IceBridgeOperator):
+    """Builds the Data Docs of a wave's verdicts once, as pages that load nothing from elsewhere.
+
+    :param plan_id: the plan.
+    :param wave: number of the wave.
+    :param folder: where; empty for ``$AIRFLOW_HOME/icebridge/data_docs/<plan>/wave-<n>``.
+    """
+
+    template_fields: Sequence[str] = ("plan_id", "wave", "folder")
+
+    def __init__(self, *, plan_id: str, wave: int | str = 0, folder: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan_id = plan_id
+        self.wave = wave
+        self.folder = folder
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Build the pages.
+
+        :returns: ``index`` (path, empty without verdicts), ``tables``.
+        """
+        from icebridge_provider.crash import side_effect
+        from icebridge_provider.engines.gx import build_data_docs
+        from icebridge_provider.model import codec
+        from icebridge_provider.model.report import ValidationReport
+        from icebridge_provider.steps.validate import report_key
+
+        site, plan = site_of_plan(self.plan_id, context)
+        found = [site.ledger.document("report", report_key(plan.plan_id, t.source)) for t in plan.of_wave(int(self.wave))]
+        reports = [codec.from_json(ValidationReport, document) for document in found if document]
+        if not reports:
+            return {"index": "", "tables": 0}
+        folder = Path(self.folder or airflow_folder() / "data_docs" / plan.plan_id / f"wave-{self.wave}")
+        with side_effect("report.data_docs"):
+            index = build_data_docs(reports, folder)
+        return {"index": str(index), "tables": len(reports)}
+
+
+class ApprovalGateOperator(BaseBranchOperator):
+    """Asks a person when something is ready and the plan wants approval; goes on, or ends, when not.
+
+    :param plan_id: the plan.
+    :param certificate: what :class:`CertifyOperator` returned.
+    :param ask: task that asks.
+    :param go_on: task that cuts over.
+    :param end: task for a wave with nothing to cut over.
+    """
+
+    template_fields: Sequence[str] = ("plan_id", "certificate")
+    ui_color = IceBridgeOperator.ui_color
+
+    def __init__(
+        self, *, plan_id: str, certificate: Any, ask: str, go_on: str, end: str, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.plan_id = plan_id
+        self.certificate = certificate
+        self.ask = ask
+        self.go_on = go_on
+        self.end = end
+
+    def choose_branch(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
+        """Return the task to go on with."""
+        from icebridge_provider.hooks.ledger import LedgerHook
+
+        if not self.certificate or not self.certificate.get("digest"):
+            return self.end
+        plan = LedgerHook().ledger().plan(self.plan_id)
+        return self.go_on if plan.request.approval.value == "none" else self.ask
+
+
+class VerdictOperator(IceBridgeOperator):
+    """Ends a wave: fails unless every planned table is cut over; tables refused before do not count.
+
+    :param plan_id: the plan.
+    :param wave: number of the wave.
+    """
+
+    template_fields: Sequence[str] = ("plan_id", "wave")
+
+    def __init__(self, *, plan_id: str, wave: int | str = 0, **kwargs: Any) -> None:
+        kwargs.setdefault("trigger_rule", "all_done")
+        super().__init__(**kwargs)
+        self.plan_id = plan_id
+        self.wave = wave
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Count the tables by state.
+
+        :returns: ``plan_id`` and ``states`` (tables by state).
+        :raises ValidationFailed: IB-705 naming the tables that are not cut over, and why.
+        """
+        from icebridge_provider.steps.status import status
+
+        site, plan = site_of_plan(self.plan_id, context)
+        names = {str(table.source) for table in plan.of_wave(int(self.wave))}
+        rows = [row for row in status(site.ledger, plan.plan_id) if row["source"] in names]
+        left = [row for row in rows if row["state"] not in {"cut over", "purged"}]
+        if left:
+            shown = "; ".join(f"{row['source']} is {row['state']} {row['problem']}".strip() for row in left[:5])
+            raise ValidationFailed(
+                "IB-705",
+                f"{len(left)} of {len(rows)} tables are not cut over: {shown}.",
+                remedy="Mend what is named, then run the migration again with the same plan_id.",
+                changed="What is cut over stays so; icebridge_rollback undoes it.",
+            )
+        states: dict[str, int] = {}
+        for row in rows:
+            states[row["state"]] = states.get(row["state"], 0) + 1
+        return {"plan_id": plan.plan_id, "states": states}

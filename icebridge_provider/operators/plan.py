@@ -1,0 +1,229 @@
+"""Operators that make a plan and cut it into what Airflow can map."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from icebridge_provider.exceptions import ConfigurationError
+from icebridge_provider.operators.base import IceBridgeOperator, listed
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from icebridge_provider.model.plan import MigrationPlan, MigrationRequest, TablePlan
+    from icebridge_provider.model.settings import Settings
+    from icebridge_provider.ports import Ledger
+
+
+class PlanOperator(IceBridgeOperator):
+    """Makes the plan of a migration, or takes the one with the given id from the ledger.
+
+    Arguments are those of the trigger form of ``icebridge_migrate``; lists may be JSON texts, and empty texts mean
+    "not given". Without ``plan_id`` the id is made of the DAG run, so that a retried task finds its own plan.
+
+    :param source_conn_id: connection of the catalog the tables are in; not needed with the id of a kept plan.
+    :param target_conn_id: connection of the catalog they move to.
+    :param tables: globs over ``namespace.table``; a leading ``!`` excludes.
+    :param method: ``auto``, ``copy_files``, ``insert_select`` or ``register``.
+    :param mapping: rules for new names, see docs/planning.md.
+    :param accept_losses: ids or kinds of losses that are accepted.
+    :param approval: ``required`` or ``none``; the latter only where ``[icebridge] allow_unapproved_cutover`` is on.
+    :param allow_zero_copy: whether tables may share the source's files.
+    :param max_cost: most the plan may cost.
+    :param deadline: ISO 8601 instant by which it must be done.
+    :param cutover_window: ``cron|minutes|time zone``.
+    :param plan_id: id of the plan.
+    :param wave_tables: most tables in a wave; 0 for the configured number.
+    """
+
+    template_fields: Sequence[str] = (
+        "source_conn_id",
+        "target_conn_id",
+        "tables",
+        "method",
+        "mapping",
+        "accept_losses",
+        "approval",
+        "allow_zero_copy",
+        "max_cost",
+        "deadline",
+        "cutover_window",
+        "plan_id",
+        "wave_tables",
+    )
+
+    def __init__(
+        self,
+        *,
+        source_conn_id: str = "",
+        target_conn_id: str = "",
+        tables: Sequence[str] | str = ("*",),
+        method: str = "auto",
+        mapping: Sequence[str] | str = (),
+        accept_losses: Sequence[str] | str = (),
+        approval: str = "required",
+        allow_zero_copy: bool | str = False,
+        max_cost: float | str | None = None,
+        deadline: str = "",
+        cutover_window: str = "",
+        plan_id: str = "",
+        wave_tables: int | str = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source_conn_id = source_conn_id
+        self.target_conn_id = target_conn_id
+        self.tables = tables
+        self.method = method
+        self.mapping = mapping
+        self.accept_losses = accept_losses
+        self.approval = approval
+        self.allow_zero_copy = allow_zero_copy
+        self.max_cost = max_cost
+        self.deadline = deadline
+        self.cutover_window = cutover_window
+        self.plan_id = plan_id
+        self.wave_tables = wave_tables
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Make the plan and print it to the log.
+
+        :returns: ``plan_id, digest, tables, refused, waves, bytes, seconds, cost, currency``.
+        """
+        from icebridge_provider.hooks.ledger import LedgerHook
+        from icebridge_provider.hooks.settings import settings
+        from icebridge_provider.planning.render import plan_table
+
+        options, ledger = settings(), LedgerHook().ledger()
+        plan_id = self.plan_id or _run_id(context)
+        plan = ledger.plan(plan_id) if plan_id in ledger.plans() else self._make(context, ledger, options, plan_id)
+        refuse_unapproved(plan.request, options)
+        self.log.info("\n%s", plan_table(plan))
+        return outline(plan)
+
+    def _make(self, context: Context, ledger: Ledger, options: Settings, plan_id: str) -> MigrationPlan:
+        from icebridge_provider.hooks.catalog import IcebergCatalogHook
+        from icebridge_provider.hooks.site import actor_of
+        from icebridge_provider.steps.plan import make_plan
+
+        request = self._request(options)
+        refuse_unapproved(request, options)
+        source = IcebergCatalogHook(request.source_conn_id).catalog()
+        target = IcebergCatalogHook(request.target_conn_id).catalog()
+        return make_plan(source, target, ledger, request, options, actor_of(context), datetime.now(UTC), plan_id)
+
+    def _request(self, options: Settings) -> MigrationRequest:
+        from icebridge_provider.model.plan import Approval, MigrationRequest, Rates
+
+        missing = [name for name in ("source_conn_id", "target_conn_id") if not getattr(self, name)]
+        if missing:
+            raise ConfigurationError(
+                "IB-702",
+                f"The migration lacks {' and '.join(missing)}.",
+                remedy="Name both connections in the form, or the plan_id of a kept plan.",
+            )
+        cost = None if self.max_cost in (None, "", "None") else float(self.max_cost or 0)
+        return MigrationRequest(
+            source_conn_id=self.source_conn_id,
+            target_conn_id=self.target_conn_id,
+            tables=tuple(listed(self.tables)) or ("*",),
+            method=self.method,
+            mapping=tuple(listed(self.mapping)),
+            accept_losses=tuple(listed(self.accept_losses)),
+            approval=Approval(self.approval),
+            allow_zero_copy=str(self.allow_zero_copy).lower() == "true",
+            max_cost=cost,
+            deadline=self.deadline or "",
+            cutover_window=self.cutover_window or "",
+            wave_tables=int(self.wave_tables or 0) or options.wave_tables,
+            wave_bytes=options.wave_bytes,
+            throughput_mb_s=options.throughput_mb_s,
+            rates=Rates(
+                currency=options.currency,
+                storage_per_gb_month=options.storage_per_gb_month,
+                transfer_per_gb=options.transfer_per_gb,
+                compute_per_hour=options.compute_per_hour,
+            ),
+        )
+
+
+class BatchTablesOperator(IceBridgeOperator):
+    """Cuts the tables of one wave that still have something to do into batches for mapped tasks.
+
+    Few tables get a task each, named after the table; many share tasks.
+
+    :param plan_id: the plan.
+    :param wave: number of the wave.
+    """
+
+    template_fields: Sequence[str] = ("plan_id", "wave")
+
+    def __init__(self, *, plan_id: str, wave: int | str = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan_id = plan_id
+        self.wave = wave
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002 - Airflow's signature
+        """Cut the wave.
+
+        :returns: one ``{"tables": JSON text of sources, "caption": name in the grid}`` a mapped task.
+        """
+        from icebridge_provider.hooks.ledger import LedgerHook
+        from icebridge_provider.hooks.settings import settings
+        from icebridge_provider.model.event import State
+
+        ledger, options = LedgerHook().ledger(), settings()
+        over = {state.table for state in ledger.states(self.plan_id) if state.state in {State.CUT_OVER, State.PURGED}}
+        left = [table for table in ledger.plan(self.plan_id).of_wave(int(self.wave)) if str(table.source) not in over]
+        if not left:
+            self.log.info("Nothing to do: every table of this wave is cut over.")
+        return batches(left, options)
+
+
+def batches(tables: Sequence[TablePlan], options: Settings) -> list[dict[str, Any]]:
+    """Return the mapped tasks' arguments for some tables."""
+    size = 1 if len(tables) <= options.named_tasks else options.batch_tables
+    made = []
+    for start in range(0, len(tables), size):
+        group = tables[start : start + size]
+        more = f" and {len(group) - 1} more" if len(group) > 1 else ""
+        made.append({"tables": json.dumps([str(table.source) for table in group]), "caption": f"{group[0].source.path}{more}"})
+    return made
+
+
+def outline(plan: MigrationPlan) -> dict[str, Any]:
+    """Return a plan in a few numbers, for XCom."""
+    refused = {str(finding.table) for finding in plan.findings} - {str(table.source) for table in plan.tables}
+    return {
+        "plan_id": plan.plan_id,
+        "digest": plan.digest,
+        "tables": len(plan.tables),
+        "refused": len(refused),
+        "waves": len(plan.waves),
+        "bytes": plan.estimate.bytes,
+        "seconds": plan.estimate.seconds,
+        "cost": plan.estimate.cost,
+        "currency": plan.estimate.rates.currency,
+    }
+
+
+def refuse_unapproved(request: MigrationRequest, options: Settings) -> None:
+    """Stop before a byte is copied when nobody is to approve and the configuration wants somebody to.
+
+    :raises ConfigurationError: IB-703.
+    """
+    if request.approval.value == "none" and not options.allow_unapproved_cutover:
+        raise ConfigurationError(
+            "IB-703",
+            "approval=none is not allowed here.",
+            remedy="Take approval=required, or set AIRFLOW__ICEBRIDGE__ALLOW_UNAPPROVED_CUTOVER=True.",
+        )
+
+
+def _run_id(context: Context) -> str:
+    run = context["dag_run"]
+    return "r" + hashlib.sha256(f"{run.dag_id}/{run.run_id}".encode()).hexdigest()[:12]

@@ -1,0 +1,189 @@
+"""Operators that do one step to each of some tables of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from icebridge_provider.operators.base import PlanTablesOperator, listed, site_of_plan, tables_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from icebridge_provider.model.plan import MigrationPlan, TablePlan
+    from icebridge_provider.steps.site import Site
+
+
+class CopyTablesOperator(PlanTablesOperator):
+    """Copies tables under their staged names; what is copied already is left as it is.
+
+    Stops when too many tables of the plan failed (``failure_limit``, ``failure_percent``).
+    """
+
+    step = "copy"
+
+    def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
+        """Copy one table."""
+        from icebridge_provider.steps.copy import copy_table
+        from icebridge_provider.steps.limits import check_failures
+
+        check_failures(site.ledger.states(plan.plan_id), site.settings)
+        return copy_table(site, plan, table)
+
+    def threads(self, site: Site) -> int:
+        """As many tables at once as the configuration says."""
+        return site.settings.parallel_tables
+
+
+class ValidateTablesOperator(PlanTablesOperator):
+    """Proves copies against the snapshots they were made of; fails when one differs, naming what.
+
+    Tables that are not copied yet, because their copy failed, are left out.
+    """
+
+    step = "validate"
+
+    def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
+        """Validate one table."""
+        from icebridge_provider.steps.validate import PROVEN, State, validate_table
+
+        state = site.ledger.state(plan.plan_id, str(table.source)).state
+        if state not in {*PROVEN, State.COPIED}:
+            return {"skipped": state.value}
+        return validate_table(site, plan, table)
+
+
+class SyncTablesOperator(PlanTablesOperator):
+    """Brings over what changed in the sources since, and proves it, until the source's head is the copied one.
+
+    Tables that are not copied yet, or cut over already, are left out.
+    """
+
+    step = "sync"
+
+    def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
+        """Catch one table up."""
+        from icebridge_provider.steps.sync import catch_up
+
+        return catch_up(site, plan, table)
+
+
+class WatchTablesOperator(PlanTablesOperator):
+    """Looks whether sources that were cut over are still written to, and fails naming the writers."""
+
+    step = "watch"
+
+    def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
+        """Watch one table."""
+        from icebridge_provider.exceptions import ValidationFailed
+        from icebridge_provider.steps.watch import watch_table
+
+        found = watch_table(site, plan, table)
+        if found["finding"]:
+            raise ValidationFailed("IB-704", f"{found['finding']}: {found['message']}", remedy=str(found["remedy"]))
+        return found
+
+
+class CutOverOperator(PlanTablesOperator):
+    """Publishes approved copies under their final names and archives the sources, journaled and undone on failure.
+
+    Outside the plan's cut-over window it gives its worker back and waits for the window to open.
+
+    :param certificate: what :class:`icebridge_provider.operators.certify.CertifyOperator` returned.
+    :param approval: what Airflow's ``ApprovalOperator`` returned; None when the plan needs no approval.
+    """
+
+    step = "cut_over"
+    template_fields: Sequence[str] = (*PlanTablesOperator.template_fields, "certificate", "approval")
+
+    def __init__(self, *, certificate: Any, approval: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.certificate = certificate
+        self.approval = approval
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Cut the certified ones among the tables over, when the window is open."""
+        site, plan = site_of_plan(self.plan_id, context)
+        self._await_window(plan)
+        ready = set((self.certificate or {}).get("tables", ()))
+        begun = {state.table for state in site.ledger.states(plan.plan_id) if state.state.value == "cutting over"}
+        chosen = [str(table.source) for table in tables_of(plan, self.tables)]
+        self.tables = [name for name in chosen if name in ready | begun]
+        return super().execute(context)
+
+    def resume(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 - a trigger's event
+        """Go on when the window has opened."""
+        return self.execute(context)
+
+    def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
+        """Cut one table over."""
+        from icebridge_provider.steps.cut_over import cut_over_table
+
+        who, stopped = approver(self.approval)
+        return cut_over_table(site, plan, table, str(self.certificate["digest"]), who, stopped)
+
+    def _await_window(self, plan: MigrationPlan) -> None:
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        from icebridge_provider.planning.window import parse_window
+
+        window, now = parse_window(plan.request.cutover_window), datetime.now(UTC)
+        if window is not None and window.opened_at(now) is None:
+            opening = window.next_opening(now)
+            self.log.info("The cut-over window opens %s; waiting.", opening.isoformat())
+            self.defer(trigger=DateTimeTrigger(moment=opening.astimezone(UTC)), method_name="resume")
+
+
+class RollbackOperator(PlanTablesOperator):
+    """Undoes migrations of tables from wherever they stand, the last table of the plan first."""
+
+    step = "rollback"
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Roll the tables back."""
+        _, plan = site_of_plan(self.plan_id, context)
+        self.tables = [str(table.source) for table in tables_of(plan, listed(self.tables) or None)][::-1]
+        return super().execute(context)
+
+    def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
+        """Roll one table back."""
+        from icebridge_provider.steps.rollback import rollback_table
+
+        return rollback_table(site, plan, table)
+
+
+class PurgeOperator(PlanTablesOperator):
+    """Deletes archived sources whose grace period is over, after proving that no live table uses their files.
+
+    :param approval: what Airflow's ``ApprovalOperator`` returned.
+    """
+
+    step = "purge"
+    template_fields: Sequence[str] = (*PlanTablesOperator.template_fields, "approval")
+
+    def __init__(self, *, approval: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.approval = approval
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Purge the tables; an empty list means all of the plan."""
+        self.tables = listed(self.tables) or None
+        return super().execute(context)
+
+    def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
+        """Purge one table."""
+        from icebridge_provider.steps.purge import purge_table
+
+        return purge_table(site, plan, table, approver(self.approval)[0])
+
+
+def approver(approval: Any) -> tuple[str, bool]:
+    """Return who approved, and whether they ticked that the writers are stopped."""
+    if not approval:
+        return "", False
+    user = approval.get("responded_by_user") or {}
+    chosen = approval.get("chosen_options") or []
+    values = approval.get("params_input") or {}
+    who = str(user.get("name") or user.get("id") or "") if "Approve" in chosen else ""
+    return who, values.get("writers_stopped") is True
