@@ -6,6 +6,7 @@ from airflow.sdk import DAG, Param
 
 from icebridge_provider.operators.catalog import AssessOperator, InventoryOperator
 from icebridge_provider.operators.params import CONNECTION
+from icebridge_provider.operators.retry import shared_arguments
 
 with DAG(
     "icebridge_inventory",
@@ -28,7 +29,7 @@ with DAG(
         ),
         "path": Param("", type="string", title="Report", description="Path of the HTML file; empty for Airflow's home."),
     },
-    default_args={"owner": "icebridge"},
+    default_args=shared_arguments(),
 ) as dag:  # fmt: skip
     inventory = InventoryOperator(
         task_id="inventory",

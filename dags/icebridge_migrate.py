@@ -7,6 +7,7 @@ from airflow.sdk import DAG, task
 
 from icebridge_provider.operators.params import migration_params
 from icebridge_provider.operators.plan import PlanOperator
+from icebridge_provider.operators.retry import shared_arguments
 from icebridge_provider.operators.wave import wave_tasks
 
 PLAN_ID = "{{ ti.xcom_pull(task_ids='plan')['plan_id'] }}"
@@ -26,7 +27,7 @@ done. `icebridge_rollback` undoes it.
     max_active_runs=4,
     tags=["icebridge", "migrate"],
     params=migration_params(),
-    default_args={"owner": "icebridge"},
+    default_args=shared_arguments(),
 ) as dag:
     plan = PlanOperator(
         task_id="plan",

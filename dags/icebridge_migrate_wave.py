@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, Param
 
 from icebridge_provider.operators.params import plan_params
+from icebridge_provider.operators.retry import shared_arguments
 from icebridge_provider.operators.wave import wave_tasks
 
 with DAG(
@@ -19,6 +20,6 @@ with DAG(
         "plan_id": plan_params()["plan_id"],
         "wave": Param(0, type="integer", minimum=0, title="Wave", description="Number of the wave, from 0."),
     },
-    default_args={"owner": "icebridge"},
+    default_args=shared_arguments(),
 ) as dag:
     wave_tasks("{{ params.plan_id }}", "{{ params.wave }}")

@@ -8,6 +8,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG
 
 from icebridge_provider.operators.params import plan_params
+from icebridge_provider.operators.retry import shared_arguments
 from icebridge_provider.operators.tables import PurgeOperator
 
 with DAG(
@@ -22,7 +23,7 @@ back from it.
     max_active_runs=1,
     tags=["icebridge", "purge"],
     params=plan_params(),
-    default_args={"owner": "icebridge"},
+    default_args=shared_arguments(),
 ) as dag:
     approve = ApprovalOperator(
         task_id="approve",

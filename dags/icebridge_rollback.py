@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG
 
 from icebridge_provider.operators.params import plan_params
+from icebridge_provider.operators.retry import shared_arguments
 from icebridge_provider.operators.tables import RollbackOperator
 
 with DAG(
@@ -19,7 +20,7 @@ there is nothing to go back to, and it says so.
     max_active_runs=1,
     tags=["icebridge", "rollback"],
     params=plan_params(),
-    default_args={"owner": "icebridge"},
+    default_args=shared_arguments(),
 ) as dag:
     RollbackOperator(
         task_id="rollback",

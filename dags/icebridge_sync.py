@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG
 
 from icebridge_provider.operators.params import plan_params
+from icebridge_provider.operators.retry import shared_arguments
 from icebridge_provider.operators.tables import SyncTablesOperator, WatchTablesOperator
 from icebridge_provider.operators.wave import POOL
 
@@ -24,7 +25,7 @@ when somebody still writes to them.
     max_active_runs=1,
     tags=["icebridge", "sync"],
     params=plan_params(),
-    default_args={"owner": "icebridge"},
+    default_args=shared_arguments(),
 ) as dag:
     SyncTablesOperator(task_id="sync", plan_id=PLAN_ID, tables=TABLES, pool=POOL)
     WatchTablesOperator(task_id="watch", plan_id=PLAN_ID, tables=TABLES)

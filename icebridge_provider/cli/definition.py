@@ -52,6 +52,9 @@ TABLES = _list("--tables", metavar="GLOB", text="tables, as globs over namespace
 OF_PLAN = _list("--tables", metavar="GLOB", text="only these tables of the plan, as globs over namespace.table")
 
 
+PUBLIC_KEYS = _list("--public-key", metavar="FILE", text="PEM files of keys to trust, besides the configured one")
+
+
 def _command(name: str, text: str, run: str, *options: Option) -> Command:
     return Command(name=name, help=text, run=run, options=(*options, JSON))
 
@@ -107,11 +110,13 @@ COMMANDS: tuple[Command, ...] = (
     _command("report", "The verdicts of a plan, and their Data Docs", "report:report", MAYBE_PLAN,
              _option("--out", metavar="FOLDER", help="build Data Docs there")),
     Command(name="audit", help="The hash-chained record", children=(
-        _command("verify", "Check the event chain and every certificate", "audit:verify", MAYBE_PLAN,
+        _command("verify", "Check the event chain, every certificate and every approval", "audit:verify",
+                 _option("plan", metavar="PLAN", nargs="?", help="certificates of this plan only (default: all)"),
                  _option("--bundle", metavar="FILE", help="check a bundle instead, without a ledger"),
-                 _option("--public-key", metavar="FILE", help="PEM file of the key that must have signed")),
+                 _option("--since", metavar="FILE", help="an earlier bundle that the record must continue"),
+                 PUBLIC_KEYS),
         _command("bundle", "Write one zip with everything an auditor needs, readable offline", "audit:bundle", PLAN,
-                 _option("--out", metavar="FILE", help="(default: icebridge-<plan>.zip)")),
+                 _option("--out", metavar="FILE", help="(default: icebridge-<plan>.zip)"), PUBLIC_KEYS),
     )),
     Command(name="db", help="The ledger's database", children=(
         _command("migrate", "Bring the ledger to this version", "db:migrate"),
@@ -119,6 +124,7 @@ COMMANDS: tuple[Command, ...] = (
                  _option("file", metavar="FILE", help="JSON lines with a digest")),
         _command("restore", "Fill an empty ledger from a backup", "db:restore",
                  _option("file", metavar="FILE", help="what db backup wrote")),
-        _command("rebuild", "Rebuild lost records from the tables' own properties", "db:rebuild", CONNECTION),
+        _command("rebuild", "Rebuild lost records from the tables' own properties", "db:rebuild", CONNECTION,
+                 _option("--source", metavar="CONN_ID", help="catalog the tables came from, to find archived ones")),
     )),
 )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -66,7 +67,14 @@ def _bar(follower: Follower) -> Iterator[None]:
         yield
 
 
-def follow(run: runs.Run, plan_id: str, ledger: Ledger, output: Output, arguments: Mapping[str, bool]) -> Answer:
+def follow(
+    run: runs.Run,
+    plan_id: str,
+    ledger: Ledger,
+    output: Output,
+    arguments: Mapping[str, bool],
+    sleep: Callable[[float], None] = time.sleep,
+) -> Answer:
     """Return at once, or when the run is over (``wait``), or asks (``until_approval``); not well when it failed."""
     until = bool(arguments.get("until_approval"))
     if not (arguments.get("wait") or until):
@@ -75,7 +83,7 @@ def follow(run: runs.Run, plan_id: str, ledger: Ledger, output: Output, argument
     output.note(f"Started {run.dag_id}: {run.url}")
     follower = Follower(output=output, ledger=ledger, plan_id=plan_id, until_approval=until)
     with _bar(follower):
-        last = runs.wait(run, follower.each, plan_id)
+        last = runs.wait(run, follower.each, plan_id, sleep=sleep)
     questions = runs.questions(plan_id) if last not in runs.FINAL else []
     return Answer(
         document=_document(run, plan_id, last, questions),

@@ -99,14 +99,17 @@ class Components:
         self.home = home
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, *names: str) -> None:
-        """Start components (all when none is named); their output goes to ``<name>.log`` in the home."""
+    def start(self, *names: str, environment: Mapping[str, str] | None = None) -> None:
+        """Start components (all when none is named); their output goes to ``<name>.log`` in the home.
+
+        :param environment: another environment than the home's.
+        """
         for name in names or self.NAMES:
             extra = ["--skip-serve-logs"] if name in {"scheduler", "triggerer"} else []
             with (self.home.folder / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(  # noqa: S603 - our own arguments
                     [*_airflow(), name, *extra],
-                    env=dict(self.home.environment),
+                    env=dict(environment or self.home.environment),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

@@ -28,7 +28,8 @@ MAPPING = ("explicit:legacy.airlines=flights.airlines_legacy",)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; 0 when every healthy table was migrated and the broken one refused."""
     options = _parser().parse_args(arguments)
-    console = Console(soft_wrap=True, highlight=False)
+    terminal = Console(soft_wrap=True, highlight=False)
+    console = terminal if terminal.is_terminal else Console(soft_wrap=True, highlight=False, width=140)
     folder = Path(options.home).resolve()
     try:
         return _run(folder, options.scale, console)
@@ -50,7 +51,8 @@ def _run(folder: Path, scale: float, console: Console) -> int:
         tables = lake.build(source, scale)
         lake.prepare_target(target)
     console.print(f"  {tables} tables in {source}")
-    _show_collision(source, console)
+    if not (folder / "airflow").exists():
+        _show_collision(source, console)
     with _timed(console, "Preparing Airflow: metadata database, ledger, pool, DAGs"):
         home = prepare(folder / "airflow", _connections(source, target), {})
     ledger = SqlLedger(f"sqlite:///{home.folder}/icebridge/ledger.db")

@@ -37,9 +37,9 @@ def tables(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print one line a table, then why any was refused."""
     grid = Table(title="What happened")
     for name in ("source", "target", "state", "method"):
-        grid.add_column(name)
+        grid.add_column(name, no_wrap=True)
     for name in ("rows", "MB"):
-        grid.add_column(name, justify="right")
+        grid.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         state = str(row["state"])
         cells = (str(row["source"]), str(row.get("target") or ""), f"[{_STYLES.get(state, 'red')}]{state}[/]")

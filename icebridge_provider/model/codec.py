@@ -13,12 +13,16 @@ from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_PLAIN = frozenset({str, int, bool})
 
 
 def to_json(value: Any) -> Any:
     """Return ``value`` as dicts, lists, strings, numbers, booleans and None."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    kind = type(value)
+    if value is None or kind in _PLAIN:
+        return value
+    if dataclasses.is_dataclass(kind):
+        return {name: to_json(getattr(value, name)) for name in _names(kind)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
@@ -51,6 +55,11 @@ def digest(value: Any) -> str:
 
 
 @cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+@cache
 def _fields(kind: type) -> dict[str, tuple[Any, bool]]:
     hints = typing.get_type_hints(kind)
     return {
@@ -63,6 +72,8 @@ def _fields(kind: type) -> dict[str, tuple[Any, bool]]:
 
 
 def _read(kind: Any, value: Any, path: str) -> Any:
+    if kind in _PLAIN and type(value) is kind:
+        return value
     origin = typing.get_origin(kind)
     if kind is Any:
         return value

@@ -117,4 +117,5 @@ class LoadedTable:
     @property
     def properties(self) -> Mapping[str, str]:
         """Table properties."""
-        return self.metadata.get("properties", {})
+        found: Mapping[str, str] = self.metadata.get("properties", {})
+        return found

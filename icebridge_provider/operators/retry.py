@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
@@ -11,6 +12,11 @@ from icebridge_provider.model.settings import Settings
 
 RETRIES = Settings().task_retries
 DELAY = timedelta(seconds=10)
+
+
+def shared_arguments() -> dict[str, Any]:
+    """Return the ``default_args`` of our DAGs: mapped tasks take them from there, not from an operator's own default."""
+    return {"owner": "icebridge", "retries": RETRIES, "retry_policy": retry_policy()}
 
 
 def retry_policy() -> ExceptionRetryPolicy:

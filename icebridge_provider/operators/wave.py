@@ -11,6 +11,7 @@ from airflow.sdk import Param, TaskGroup
 from icebridge_provider.model.settings import Settings
 from icebridge_provider.operators.certify import ApprovalGateOperator, CertifyOperator, ReportOperator, VerdictOperator
 from icebridge_provider.operators.plan import BatchTablesOperator
+from icebridge_provider.operators.retry import shared_arguments
 from icebridge_provider.operators.tables import (
     CopyTablesOperator,
     CutOverOperator,
@@ -45,7 +46,7 @@ def wave_tasks(plan_id: Any, wave: Any = 0, days_to_answer: int = Settings().app
     :param wave: number of the wave, or a template of it.
     :param days_to_answer: days of silence after which the approval, and the run, fail.
     """
-    with TaskGroup("wave", prefix_group_id=True) as group:
+    with TaskGroup("wave", prefix_group_id=True, default_args=shared_arguments()) as group:
         batches = BatchTablesOperator(task_id="batches", plan_id=plan_id, wave=wave)
         copy = CopyTablesOperator.partial(
             task_id="copy", plan_id=plan_id, pool=POOL, map_index_template=CAPTION

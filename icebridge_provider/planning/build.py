@@ -32,6 +32,8 @@ from icebridge_provider.planning.selection import nearest, select
 MISSPELT = "PRE-019"
 SHOWN = 20
 LONGEST_ID = 32
+MANY_NAMES = 100
+_GLOB = re.compile(r"[*?!]")
 _WORD = re.compile(r"\W", re.ASCII)
 
 
@@ -68,8 +70,22 @@ def targets_of(inventory: Inventory, request: MigrationRequest) -> dict[TableIde
 
     :raises ConfigurationError: IB-230 a glob that matches nothing, IB-310 a collision, IB-311 a rule.
     """
-    chosen = select([table.identifier for table in inventory.tables], request.tables)
-    return map_tables(parse_rules(request.mapping), chosen, request.target_conn_id)
+    return map_tables(parse_rules(request.mapping), chosen(inventory, request.tables), request.target_conn_id)
+
+
+def chosen(inventory: Inventory, globs: Sequence[str]) -> tuple[TableIdentifier, ...]:
+    """Return the tables that the globs select, as ``select`` does; thousands of full names (a CSV) cost no more.
+
+    :raises ConfigurationError: IB-230 a glob that matches nothing, IB-231 only exclusions.
+    """
+    tables = [table.identifier for table in inventory.tables]
+    by_path = {table.path: table for table in tables}
+    plain = [glob for glob in globs if glob in by_path and not _GLOB.search(glob)]
+    rest = [glob for glob in globs if glob not in by_path or _GLOB.search(glob)]
+    if any(glob.strip().startswith("!") for glob in rest) or len(plain) < MANY_NAMES:
+        return select(tables, globs)
+    named = {by_path[glob] for glob in plain}
+    return tuple(sorted(named.union(select(tables, rest) if rest else ())))
 
 
 def short_id(plan_id: str) -> str:

@@ -140,13 +140,13 @@ def _glob(source: TableIdentifier) -> str:
 
 
 def _safe(cell: str) -> str:
-    return "'" + cell if cell.startswith(_FORMULA) else cell
+    return "'" + cell if cell.lstrip("'").startswith(_FORMULA) else cell
 
 
 def _plain(cell: str) -> str:
     """Undo :func:`_safe`; blanks around a cell are the spreadsheet's."""
     bare = cell.strip(" ")
-    return bare[1:] if bare.startswith("'") and bare[1:].startswith(_FORMULA) else bare
+    return bare[1:] if bare.startswith("'") and bare.lstrip("'").startswith(_FORMULA) else bare
 
 
 def _wrong(line: int, column: str, why: str) -> ConfigurationError:

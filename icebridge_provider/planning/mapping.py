@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.model.identifier import TableIdentifier, split_parts
@@ -69,10 +70,15 @@ def parse_rules(texts: Iterable[str]) -> Rules:
 
     :raises ConfigurationError: IB-311 naming the rule that cannot be read.
     """
+    return _rules(tuple(text.strip() for text in texts if text.strip()))
+
+
+@lru_cache(maxsize=4)  # a plan asks several times, and a spreadsheet has a rule a table
+def _rules(texts: tuple[str, ...]) -> Rules:
     explicit: dict[Parts, Parts] = {}
     patterns: list[PatternRule] = []
     methods: list[MethodRule] = []
-    for text in (text.strip() for text in texts if text.strip()):
+    for text in texts:
         kind, _, rest = text.partition(":")
         if kind == "regex":
             patterns.append(PatternRule(text=text, rename=_regex(text, rest)))

@@ -77,7 +77,7 @@ def _write(ledger: Database, path: Path) -> int:
     digest, rows = hashlib.sha256(), 0
     with (
         ledger.reading(repeatable=True) as connection,
-        open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file,
+        os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file,
     ):
         for number, line in enumerate(_lines(connection)):
             text = f"{json.dumps(line, sort_keys=True, separators=(',', ':'))}\n".encode()

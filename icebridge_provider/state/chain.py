@@ -117,14 +117,20 @@ def row_line(row: Any, *, trusted: bool = True) -> dict[str, Any]:
     """
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
     try:
-        data = json.loads(values["data"])
-        if codec.canonical(data) != values["data"]:
-            raise ValueError("data is not canonical JSON")
+        data = _canonical(values["data"])
     except (ValueError, TypeError):
         if trusted:
             raise
         data = {}
     return values | {"table": values.pop("table_name"), "data": data}
+
+
+def _canonical(text: str) -> Any:
+    """Read JSON that is spelled in the one way, so that not even a blank can be added unseen."""
+    data = json.loads(text)
+    if codec.canonical(data) != text:
+        raise ValueError("data is not canonical JSON")
+    return data
 
 
 @dataclass(slots=True, kw_only=True)

@@ -106,8 +106,8 @@ def _certificate(key: str, document: Mapping[str, Any]) -> StoredCertificate:
 
 
 def _sets_of(plan: MigrationPlan, sets: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
-    prefix = f"{plan.plan_id}/"
-    return {key.removeprefix(prefix): dict(doc.get("tables") or {}) for key, doc in sets.items() if key.startswith(prefix)}
+    ours = {key.partition("/")[2]: doc for key, doc in sets.items() if key.startswith(f"{plan.plan_id}/")}
+    return {digest: dict(doc.get("tables") or {}) for digest, doc in ours.items()}
 
 
 __all__ = ["bundle", "verify_audit", "verify_bundle"]

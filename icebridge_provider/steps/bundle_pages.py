@@ -20,13 +20,14 @@ _FOLDER = Path(__file__).parent
 def derived(plan: MigrationPlan, lines: Sequence[Line], certificates: Iterable[StoredCertificate]) -> dict[str, Any]:
     """Return the lists, by file name: findings, accepted losses, approvals, tables before and after."""
     events = [chain.event_of(line) for line in lines]
+    approvals = [event for event in events if event.step is Step.APPROVE and event.outcome is Outcome.DONE]
     states = _states(events)
     issued = {one.table: one.document for one in certificates}
     tables = [_table(table, states.get(str(table.source)), issued.get(str(table.source))) for table in plan.tables]
     return {
         FINDINGS: [codec.to_json(finding) for finding in plan.findings],
         LOSSES: {"accepted": list(plan.request.accept_losses), "tables": _losses(plan)},
-        APPROVALS: [_approval(event) for event in events if event.step is Step.APPROVE and event.outcome is Outcome.DONE],
+        APPROVALS: [_approval(event) for event in approvals],
         TABLES: tables,
     }
 

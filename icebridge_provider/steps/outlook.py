@@ -13,9 +13,10 @@ from icebridge_provider.model.report import Finding
 from icebridge_provider.model.settings import Settings
 from icebridge_provider.planning.build import PlanContext, build_plan
 from icebridge_provider.planning.cost import estimate
+from icebridge_provider.planning.scaffold import KINDS
 from icebridge_provider.steps.assess import Outlook, assess
 
-ANY_LOSS = ("history", "refs", "old_specs")  # an assessment lists losses, it does not ask for their acceptance
+ANY_LOSS = tuple(kind.id for kind in KINDS)  # an assessment lists losses, it does not ask for their acceptance
 NO_TARGET = "target"
 
 

@@ -85,14 +85,10 @@ def measured_mb_s(ledger: Ledger, request: MigrationRequest) -> float | None:
     Bytes copied over the time in which at least one table was being copied.
     """
     for plan_id in ledger.plans()[:PLANS_READ]:
-        plan = ledger.plan(plan_id)
-        same = (request.source_conn_id, request.target_conn_id)
-        if (plan.request.source_conn_id, plan.request.target_conn_id) != same:
-            continue
-        moved, spans = _copies(plan, ledger.events(plan_id))
-        seconds = busy_seconds(spans)
-        if moved >= ENOUGH_BYTES and seconds > 0:
-            return moved / 1000**2 / seconds
+        copies = [event for event in ledger.events(plan_id) if event.step is Step.COPY]
+        speed = _speed(ledger.plan(plan_id), request, copies) if copies else None
+        if speed is not None:
+            return speed
     return None
 
 
@@ -105,20 +101,22 @@ def busy_seconds(spans: Iterable[tuple[float, float]]) -> float:
     return total
 
 
-def _copies(plan: MigrationPlan, events: Iterable[LedgerEvent]) -> tuple[int, list[tuple[float, float]]]:
+def _speed(plan: MigrationPlan, request: MigrationRequest, copies: Iterable[LedgerEvent]) -> float | None:
+    same = (request.source_conn_id, request.target_conn_id)
+    if (plan.request.source_conn_id, plan.request.target_conn_id) != same:
+        return None
     cloned = {str(table.source) for table in plan.tables if table.method is CopyMethod.COPY_FILES}
     begun: dict[str, float] = {}
     moved, spans = 0, []
-    for event in events:
-        if event.step is not Step.COPY or event.table not in cloned:
-            continue
+    for event in copies:
         at = datetime.fromisoformat(event.at).timestamp()
-        if event.outcome is Outcome.STARTED:
+        if event.outcome is Outcome.STARTED and event.table in cloned:
             begun[event.table] = at
         elif event.outcome is Outcome.DONE and event.table in begun:
             moved += int(event.data.get("bytes_copied", 0))
             spans.append((begun.pop(event.table), at))
-    return moved, spans
+    seconds = busy_seconds(spans)
+    return moved / 1000**2 / seconds if moved >= ENOUGH_BYTES and seconds > 0 else None
 
 
 def _occupants(target: Catalog, wanted: Iterable[TableIdentifier]) -> dict[TableIdentifier, Occupant]:

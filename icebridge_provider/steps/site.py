@@ -42,7 +42,7 @@ class Site:
     signer: Signer | None = None
     now: Callable[[], datetime] = _now
     owner: str = field(default_factory=_owner)
-    take_commit: Callable[[], None] = _no_limit
+    take_commit: Callable[[], object] = _no_limit
 
     def record(
         self,

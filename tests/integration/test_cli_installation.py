@@ -145,7 +145,8 @@ def test_a_changed_event_is_found(ledger_path: Path) -> None:
     ledger.engine.dispose()
     with sqlite3.connect(ledger_path) as database:
         database.executescript(
-            "SELECT name FROM sqlite_master WHERE type = 'trigger';" + _without_triggers(database)
+            "SELECT name FROM sqlite_master WHERE type = 'trigger';"
+            + _without_triggers(database)
             + "UPDATE icebridge_events SET data = '{\"rows\":2}';"
         )
     assert "event 1" in faults()["event chain"]["found"]

@@ -154,5 +154,3 @@ def _deleted(task: Any) -> set[int]:
 def local(location: str) -> Path:
     """Return the path of a ``file://`` location."""
     return Path(location.removeprefix("file://"))
-
-

@@ -30,7 +30,7 @@ def first(home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def run_demo(home: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "icebridge_provider.cli", "demo", "--home", str(home), "--scale", "0.01"]
+    command = [sys.executable, "-m", "icebridge_provider.cli.main", "demo", "--home", str(home), "--scale", "0.01"]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
 
 

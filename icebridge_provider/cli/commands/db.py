@@ -22,23 +22,22 @@ def backup(arguments: Any, output: Output) -> Answer:  # noqa: ARG001 - every co
     """Write the ledger to a portable file with a digest."""
     from icebridge_provider.state.backup import backup as write
 
-    made = write(surroundings.ledger(), Path(arguments.file))
-    return Answer(
-        document={"file": arguments.file, "lines": made}, shown=(f"Written: {arguments.file} ({made} lines).",)
-    )
+    rows = write(surroundings.ledger(), Path(arguments.file))
+    return Answer(document={"file": arguments.file, "rows": rows}, shown=(f"Written: {arguments.file}, {rows} rows.",))
 
 
 def restore(arguments: Any, output: Output) -> Answer:  # noqa: ARG001 - every command has this shape
-    """Fill an empty ledger from a backup."""
+    """Migrate the ledger, fill it from a backup when it is empty, and check the chain of events."""
     from icebridge_provider.state.backup import restore as read
 
     ledger = surroundings.raw_ledger()
     ledger.migrate()
-    read(ledger, Path(arguments.file))
+    rows = read(ledger, Path(arguments.file))
     report = ledger.verify_chain()
+    verdict = "whole" if report.intact else "broken: run `icebridge audit verify`"
     return Answer(
-        document={"file": arguments.file, "events": report.events, "ok": report.intact},
-        shown=(f"Restored {report.events} events; the chain is {'whole' if report.intact else 'broken'}.",),
+        document={"file": arguments.file, "rows": rows, "events": report.events, "intact": report.intact},
+        shown=(f"Restored {rows} rows; the chain of {report.events} events is {verdict}.",),
         ok=report.intact,
     )
 
@@ -48,5 +47,6 @@ def rebuild(arguments: Any, output: Output) -> Answer:
     from icebridge_provider.state.rebuild import rebuild as again
 
     output.note(f"Reading {arguments.conn_id} …")
-    count = again(surroundings.ledger(), surroundings.catalog(arguments.conn_id))
+    source = surroundings.catalog(arguments.source) if arguments.source else None
+    count = again(surroundings.ledger(), surroundings.catalog(arguments.conn_id), source)
     return Answer(document={"tables": count}, shown=(f"{count} tables were found and recorded.",))

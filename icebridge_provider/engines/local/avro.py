@@ -134,7 +134,9 @@ def read_blocks(header: Header, data: bytes) -> Iterator[tuple[int, bytes]]:
         position += SYNC
         try:
             yield count, unpack(packed)
-        except (zlib.error, OSError, lzma.LZMAError, RuntimeError) as error:
+        except AvroError:
+            raise
+        except (zlib.error, OSError, lzma.LZMAError, RuntimeError, ValueError, EOFError) as error:
             raise AvroError(f"has a block that cannot be unpacked: {error}") from None
 
 
@@ -154,7 +156,11 @@ def _deflate(data: bytes) -> bytes:
 
 
 def _inflate(data: bytes) -> bytes:
-    return zlib.decompressobj(-15).decompress(data)  # pyiceberg leaves three bytes of a checksum behind the data
+    packed = zlib.decompressobj(-15)  # not zlib.decompress: pyiceberg leaves bytes of a checksum behind the data
+    found = packed.decompress(data)
+    if not packed.eof:
+        raise AvroError("has a block that is cut short")
+    return found
 
 
 def _unsnap(data: bytes) -> bytes:

@@ -56,8 +56,11 @@ class Locator:
         self._steps: list[tuple[Skip, bool]] = []
         self._run = b""
         self._names: Names = {}
-        self._add(schema)
-        self._close_run()
+        try:
+            self._add(schema)
+            self._close_run()
+        except (KeyError, TypeError, AttributeError, OverflowError, re.error) as error:
+            raise AvroError(f"has a schema that cannot be understood: {error!r}") from None
 
     def _add(self, schema: Any) -> None:
         _remember(schema, self._names)

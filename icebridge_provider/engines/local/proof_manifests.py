@@ -12,11 +12,13 @@ from typing import Any, cast
 
 import fastavro
 
+from icebridge_provider.engines.local.avro import read_blocks, read_header
 from icebridge_provider.engines.local.manifests import DATA, DELETED, FILE_PATH_ID, POSITION_DELETES
 from icebridge_provider.engines.local.proof import Proof
 from icebridge_provider.ports import FileStore
 
 LISTS, MANIFESTS = "manifest lists", "manifest entries"
+_NEEDS_MORE_PACKAGES = {"snappy", "zstandard"}  # for fastavro to unpack them
 _Record = dict[str, Any]
 
 
@@ -96,11 +98,24 @@ class _Avro:
         if data is None:
             return None
         try:
+            if read_header(data).codec in _NEEDS_MORE_PACKAGES:
+                return cls._unpacked(data)
             reader = fastavro.reader(io.BytesIO(data))
             return cls(records=cast("list[_Record]", list(reader)), header=dict(reader.metadata))
         except Exception as error:  # noqa: BLE001 - broken bytes make fastavro raise anything, zlib.error too
             proof.differ(check, path, f"cannot be read ({type(error).__name__}: {error})")
             return None
+
+    @classmethod
+    def _unpacked(cls, data: bytes) -> _Avro:
+        """Unpack the blocks here and leave only the records to fastavro."""
+        header = read_header(data)
+        schema = fastavro.parse_schema(header.schema)
+        records: list[Any] = []
+        for count, block in read_blocks(header, data):
+            stream = io.BytesIO(block)
+            records += (fastavro.schemaless_reader(stream, schema) for _ in range(count))
+        return cls(records=records, header=header.metadata)
 
 
 def _compare_entry(proof: Proof, manifest: str, one: _Record, other: _Record) -> FilePair:

@@ -45,13 +45,14 @@ class Relocation:
         return self._outside(path)
 
     def _inside(self, path: str, rest: str) -> str:
-        if ("//" in rest or "./" in rest or rest[:1] in {"/", ""} or rest.endswith(".")) and _ODD.search(rest):
+        if ("//" in rest or "./" in rest or rest[:1] in {"/", ""} or rest[-1] in "./") and _ODD.search(rest):
             return self._outside(path)
         return f"{self.target}/{rest}"
 
     def _outside(self, path: str) -> str:
         plain = canonical(path)
-        name = posixpath.basename(plain.rstrip("/")) or "file"
+        name = posixpath.basename(plain.rstrip("/"))
+        name = "file" if name in {"", ".", ".."} else name
         return f"{self.target}/outside/{hashlib.sha256(plain.encode()).hexdigest()[:16]}/{name}"
 
     def keeps_order(self, paths: list[str]) -> bool:

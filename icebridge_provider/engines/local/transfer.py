@@ -65,7 +65,11 @@ class Transfer:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, tasks: Iterable[FileTask], location: str, present: Mapping[str, int]) -> Tally:
-        """Copy all files that are not both recorded and ``present`` (target path to bytes) in their right size.
+        """Copy all files that are not ``present`` (target path to bytes) in their right size.
+
+        A file appears under its name only when it is whole, so a byte copy that is there with its size is done, also
+        when the run that made it died before it could record it; the proof reads every byte of it anyway. A file
+        whose bytes change on the way has no size known before, and counts only when it is recorded.
 
         Progress is told at least about every second, from the calling thread: what it raises stops the copying.
 
@@ -74,7 +78,9 @@ class Transfer:
         :raises TransientError: IB-413 or IB-422 when storage failed.
         """
         wanted = {task.target: task for task in tasks}
-        done = self._recorded(present)
+        done = self._recorded(present) | {
+            task.target for task in wanted.values() if task.write is None and present.get(task.target) == task.size
+        }
         missing = [task for task in wanted.values() if task.target not in done]
         faults.check_space(self.table, location, (task.size for task in missing))
         tally = Tally(files=len(wanted), bytes=sum(task.size for task in missing), reused=len(wanted) - len(missing))

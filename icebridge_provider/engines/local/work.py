@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from icebridge_provider.crash import side_effect
 from icebridge_provider.engines.local import faults
-from icebridge_provider.engines.local.avro import AvroError
 from icebridge_provider.engines.local.manifests import DATA, read_manifest, read_manifest_list
 from icebridge_provider.engines.local.metadata import (
     Metadata,
@@ -65,7 +64,7 @@ class Work:
         """
         try:
             return parse(transient(lambda: self.source.read(location)))
-        except (FileNotFoundError, AvroError) as error:
+        except (FileNotFoundError, ValueError) as error:
             raise unreadable(self.table, location, error) from None
         except OSError as error:
             raise faults.from_os(self.table, location, error) from None

@@ -74,8 +74,8 @@ def test_without_leave_to_cut_over_it_stops_at_the_certificate(site: Site) -> No
 
 
 def test_the_option_decides_not_the_plan_alone(site: Site) -> None:
+    plan = planned(site)
     careful = replace(site, settings=Settings())
-    plan = planned(careful)
     embedded.migrate(careful, plan, plan.tables, OUTPUT)
     assert set(states(site).values()) == {"awaiting approval"}
 

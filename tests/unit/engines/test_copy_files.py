@@ -9,6 +9,7 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
+from icebridge_provider.demo.position_deletes import commit_position_deletes
 from icebridge_provider.exceptions import ConfigurationError, LimitExceeded, PreflightFailed
 from tests.support import tables
 from tests.support.copying import PLAN, CopyLake, content, duckdb_content, local
@@ -263,6 +264,17 @@ def test_manifest_lists_tell_the_true_length_of_every_manifest(lake: CopyLake) -
     ]
     assert len(lengths) > 10
     assert all(told == true for told, true in lengths)
+
+
+@pytest.mark.parametrize("codec", ["zstd", "bzip2"])
+def test_manifests_of_every_codec_are_rewritten_and_proven(lake: CopyLake, codec: str) -> None:
+    table = tables.create(lake.native, codec, tables.rows(0, 1), properties={"write.avro.compression-codec": codec})
+    table.append(tables.rows(0, 20))
+    commit_position_deletes(table, {task.file.file_path: [1, 5] for task in table.scan().plan_files()})
+    job = lake.job(codec)
+    checks, differences = lake.proof(codec, job, lake.run(job))
+    assert all(check.passed for check in checks), differences
+    assert content(lake.copied(job)) == content(table.refresh())
 
 
 def test_the_new_table_can_be_written(lake: CopyLake) -> None:

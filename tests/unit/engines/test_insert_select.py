@@ -71,9 +71,7 @@ def test_the_same_job_again_finds_the_result_and_writes_nothing(lake: CopyLake) 
     assert (again.metadata_location, again.rows) == (first.metadata_location, first.rows)
 
 
-def test_a_stopped_run_writes_only_the_groups_that_are_missing(
-    lake: CopyLake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_run_writes_only_the_groups_that_are_missing(lake: CopyLake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "GROUP_FILES", 3)
     old = tables.partitioned(lake.native)
     job = lake.job("partitioned", INSERT)

@@ -61,9 +61,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("code", "method", "change"), CASES)
-def test_it_is_refused_by_name(
-    lake: CopyLake, code: str, method: CopyMethod, change: Callable[[Table], None]
-) -> None:
+def test_it_is_refused_by_name(lake: CopyLake, code: str, method: CopyMethod, change: Callable[[Table], None]) -> None:
     change(tables.position_deletes(lake.native))
     loaded = lake.source.load(lake.job("deletes", method).source)
     assert loaded is not None

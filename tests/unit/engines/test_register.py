@@ -19,7 +19,9 @@ def test_both_entries_read_the_same_files(lake: CopyLake, shape: str) -> None:
     assert content(new) == content(old)
     assert (result.files_copied, result.bytes_copied) == (0, 0)
     assert {path: path.stat().st_mtime_ns for path in (lake.folder / "source" / "warehouse").rglob("*")} == before
-    assert [str(path) for path in local(job.location).rglob("*.*")] == [result.metadata_location.removeprefix("file://")]
+    assert [str(path) for path in local(job.location).rglob("*.*")] == [
+        result.metadata_location.removeprefix("file://")
+    ]
     assert new.properties["gc.enabled"] == "false"
     checks, differences = lake.proof(shape, job, result)
     assert all(check.passed for check in checks), differences
