@@ -95,6 +95,7 @@ COMMANDS: tuple[Command, ...] = (
              _flag("--no-inspect", text="do not read manifests (quicker; broken tables are not found)")),
     _command("assess", "Write one HTML file: what goes, what is lost, what is broken, price and hours",
              "catalog:assess", CONNECTION, TABLES,
+             _option("--target", metavar="CONN_ID", default="", help="catalog to move to, whose abilities then count"),
              _option("--inventory", metavar="ID", default="", help="assess this inventory instead of taking a new one"),
              _option("--out", metavar="FILE", default="icebridge-assessment.html", help="(default: %(default)s)")),
     _command("plan", "Plan a migration", "plan:plan", *_PLAN_OPTIONS),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from icebridge_provider.exceptions import ConfigurationError
+from icebridge_provider.model.plan import Rates
 
 SHORTEST_SCRAPE_SECRET = 16  # characters; a shorter password of scrape_conn_id lets nobody in
 
@@ -44,6 +45,15 @@ class Settings:
     storage_per_gb_month: float = _option(0.023, "Price of a GB stored for a month.")
     transfer_per_gb: float = _option(0.0, "Price of a GB moved.")
     compute_per_hour: float = _option(0.5, "Price of an hour of the copying host.")
+
+    def rates(self) -> Rates:
+        """Return the prices behind every cost."""
+        return Rates(
+            currency=self.currency,
+            storage_per_gb_month=self.storage_per_gb_month,
+            transfer_per_gb=self.transfer_per_gb,
+            compute_per_hour=self.compute_per_hour,
+        )
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Settings:

@@ -267,15 +267,14 @@ def _misspelt(inventory: Inventory, request: MigrationRequest) -> list[Finding]:
     """Warn of explicit rules about tables that the inventory does not have."""
     sources = [table.identifier for table in inventory.tables]
     found = []
-    for path in unused(parse_rules(request.mapping), sources):
-        near = nearest(path, [source.path for source in sources])
-        table = TableIdentifier.parse(f"{TableIdentifier(catalog=request.source_conn_id, namespace=(), name='')}{path}")
+    for table in unused(parse_rules(request.mapping), sources, request.source_conn_id):
+        near = nearest(table.path, [source.path for source in sources])
         found.append(
             Finding(
                 rule=MISSPELT,
                 severity=Severity.WARNING,
                 table=table,
-                message=f"A mapping rule names {path}, which is not among the tables that were read.",
+                message=f"A mapping rule names {table.path}, which is not among the tables that were read.",
                 remedy=f"Nearest: {', '.join(near)}." if near else "Take the rule out.",
             )
         )

@@ -125,11 +125,11 @@ def map_tables(
     return mapped
 
 
-def unused(rules: Rules, sources: Iterable[TableIdentifier]) -> tuple[str, ...]:
-    """Return the paths that explicit rules name and that are not among ``sources``: likely misspelt."""
+def unused(rules: Rules, sources: Iterable[TableIdentifier], catalog: str) -> tuple[TableIdentifier, ...]:
+    """Return the tables that explicit rules name and that are not among ``sources``: likely misspelt."""
     known = {(*source.namespace, source.name) for source in sources}
     left = [parts for parts in rules.explicit if parts not in known]
-    return tuple(TableIdentifier(catalog="", namespace=parts[:-1], name=parts[-1]).path for parts in left)
+    return tuple(TableIdentifier(catalog=catalog, namespace=parts[:-1], name=parts[-1]) for parts in left)
 
 
 def rule_text(kind: str, source: TableIdentifier, value: str) -> str:

@@ -37,7 +37,7 @@ from icebridge_provider.state.ledger import SqlLedger
 from tests.support import tables
 
 THREADS = 4
-MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 CASES = (("34 MB", 34_000_000, 10, 0.95), ("0.4 MB", 400_000, 500, 0.8), ("50 kB", 50_000, 2_000, 0.6))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -88,6 +89,8 @@ def test_catalog_commands(lake: Path) -> None:
     said = icebridge("assess", "src", "--out", str(page), "--inventory", taken["inventory_id"])
     assert "Of 2 tables, 2 go" in said.out
     assert "lake.first" in page.read_text()
+    priced = icebridge("assess", "src", "--target", "dst", "--out", str(page), "--json").json
+    assert (priced["counts"]["tables"], priced["target"], priced["file"]) == (3, "dst", str(page))
 
 
 @pytest.mark.parametrize(
@@ -278,8 +281,26 @@ def test_waiting_for_a_run_that_fails_or_vanishes(lake: Path) -> None:
         follow.follow(run, "p1", _ledger(), _output(), {"wait": True})
 
 
+def test_a_terminal_gets_a_bar_and_the_changes(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    plan()
+    started = icebridge("apply", "p1", "--json").json
+    run = runs.Run(dag_id=runs.MIGRATE, run_id=started["run"], state="queued", url=started["url"])
+    output = _output()
+    output.stderr = Terminal()
+    assert follow.follow(run, "p1", _ledger(), output, {"wait": True}, lambda _: set_state(run.run_id, "success")).ok
+    said = output.stderr.getvalue()
+    assert "tables settled" in said
+    assert "0/3" in said
+    assert "src.lake.first: planned" in said
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def _output() -> Any:
-    import io
 
     from icebridge_provider.cli.output import Output
 

@@ -37,19 +37,21 @@ class CopyLake:
 
     folder: Path
     properties: dict[str, str] = field(default_factory=dict)
+    source_io: dict[str, str] = field(default_factory=dict)
+    target_io: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def native(self) -> Catalog:
         """The foreign catalog, as its owner writes to it."""
-        return tables.open_catalog(self.folder / "source")
+        return tables.open_catalog(self.folder / "source", options=self.source_io)
 
     @cached_property
     def source(self) -> IcebergCatalog:
-        return IcebergCatalog("foreign", tables.catalog_properties(self.folder / "source"))
+        return IcebergCatalog("foreign", {**tables.catalog_properties(self.folder / "source"), **self.source_io})
 
     @cached_property
     def target(self) -> IcebergCatalog:
-        return IcebergCatalog("managed", tables.catalog_properties(self.folder / "target"))
+        return IcebergCatalog("managed", {**tables.catalog_properties(self.folder / "target"), **self.target_io})
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -72,7 +74,7 @@ class CopyLake:
             table_uuid=str(loaded.metadata["table-uuid"]),
             metadata_location=loaded.metadata_location,
             snapshot_id=loaded.current_snapshot_id,
-            location=f"file://{self.folder}/target/warehouse/new/{name}-{PLAN}",
+            location=f"{self.target_io.get('warehouse', f'file://{self.folder}/target/warehouse')}/new/{name}-{PLAN}",
             files=0,
             bytes=0,
             rows=0,

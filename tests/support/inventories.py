@@ -20,7 +20,10 @@ def ident(path: str, catalog: str = "src") -> TableIdentifier:
 def facts(name: str = "sales.orders", **changes: Any) -> TableFacts:
     """Facts of an ordinary table: two snapshots, 10 files, 1 GB, written a week ago."""
     location = f"s3://old/{name.replace('.', '/')}"
-    columns = (Column(field_id=1, name="id", type="long", required=True), Column(field_id=2, name="name", type="string"))
+    columns = (
+        Column(field_id=1, name="id", type="long", required=True),
+        Column(field_id=2, name="name", type="string"),
+    )
     given: dict[str, Any] = {
         "metadata_location": f"{location}/metadata/v2.metadata.json",
         "location": location,

@@ -135,7 +135,13 @@ def _die_with_parent() -> None:
 
 def _run(command: list[object], user: dict[str, object]) -> None:
     answer = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False, cwd="/", env=_environment(), **user
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env=_environment(),
+        **user,
     )
     if answer.returncode:
         raise RuntimeError(f"{command[0]} failed: {answer.stderr.strip()}")

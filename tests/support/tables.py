@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,9 @@ def catalog_properties(folder: Path) -> dict[str, str]:
     return {"type": "sql", "uri": f"sqlite:///{folder}/catalog.db", "warehouse": f"file://{folder}/warehouse"}
 
 
-def open_catalog(folder: Path, name: str = "source") -> Catalog:
-    """Open (and make) the SQL catalog in ``folder``."""
-    catalog = load_catalog(name, **catalog_properties(folder))
+def open_catalog(folder: Path, name: str = "source", options: Mapping[str, str] | None = None) -> Catalog:
+    """Open (and make) the SQL catalog in ``folder``; ``options`` may put its files elsewhere."""
+    catalog = load_catalog(name, **{**catalog_properties(folder), **(options or {})})
     catalog.create_namespace_if_not_exists(NAMESPACE)
     return catalog
 

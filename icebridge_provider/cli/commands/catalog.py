@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +50,13 @@ def inventory(arguments: Any, output: Output) -> Answer:
 
 def assess(arguments: Any, output: Output) -> Answer:
     """Write the assessment as one HTML file that needs nothing else."""
-    from icebridge_provider.steps.assess import headline, render_assessment, save_assessment
+    from icebridge_provider.steps.assess import assess_inventory, headline, render_assessment, save_assessment
     from icebridge_provider.steps.inventory import load_inventory
-    from icebridge_provider.steps.outlook import assess_inventory
 
-    ledger = surroundings.ledger()
+    ledger, source = surroundings.ledger(), surroundings.catalog(arguments.conn_id)
+    target = surroundings.catalog(arguments.target) if arguments.target else None
     taken = arguments.inventory or _take(arguments.conn_id, arguments.tables, True, output)["inventory_id"]
-    document = assess_inventory(load_inventory(ledger, taken), surroundings.settings(), datetime.now(UTC))
+    document = assess_inventory(load_inventory(ledger, taken), source, target, surroundings.settings())
     save_assessment(ledger, document)
     with side_effect("cli.assess.write"):
         write_text(Path(arguments.out), render_assessment(document))

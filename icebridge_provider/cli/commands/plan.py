@@ -70,8 +70,6 @@ def _request(arguments: Any, options: Settings) -> MigrationRequest:
         raise ConfigurationError(
             "IB-760", f"A plan needs {' and '.join(missing)}.", remedy="Name the connections of both catalogs."
         )
-    from icebridge_provider.steps.outlook import rates_of
-
     tables, mapping = _from_csv(arguments)
     return MigrationRequest(
         source_conn_id=arguments.source,
@@ -88,7 +86,7 @@ def _request(arguments: Any, options: Settings) -> MigrationRequest:
         wave_tables=arguments.wave_tables or options.wave_tables,
         wave_bytes=options.wave_bytes,
         throughput_mb_s=options.throughput_mb_s,
-        rates=rates_of(options),
+        rates=options.rates(),
     )
 
 

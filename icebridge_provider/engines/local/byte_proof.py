@@ -52,8 +52,12 @@ def prove_bytes(
     compare_metadata(proof, sides.before, sides.after, table, str(copy["metadata_location"]), relocate)
     _compare_entry_in_catalog(proof, target, table, str(copy["metadata_location"]))
     with ThreadPoolExecutor(THREADS, thread_name_prefix="proof") as pool:
-        files = _compare_manifests(proof, sides, pool)
-        _compare_files(proof, sides, files, pool, shared=shared)
+        try:
+            files = _compare_manifests(proof, sides, pool)
+            _compare_files(proof, sides, files, pool, shared=shared)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     _record(ledger, proof, table, sides)
     return proof.checks(), tuple(proof.differences)
 

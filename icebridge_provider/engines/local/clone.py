@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from icebridge_provider.crash import side_effect
 from icebridge_provider.engines.local import faults, metadata, position_deletes
 from icebridge_provider.engines.local.avro import AvroError
 from icebridge_provider.engines.local.manifests import (
@@ -17,10 +18,10 @@ from icebridge_provider.engines.local.manifests import (
     rewrite_manifest,
     rewrite_manifest_list,
 )
-from icebridge_provider.engines.local.refusals import refuse_entries, refuse_metadata
+from icebridge_provider.engines.local.refusals import refuse_entries, refuse_hidden, refuse_metadata
 from icebridge_provider.engines.local.relocation import Relocation
 from icebridge_provider.engines.local.transfer import FileTask, Tally, Transfer
-from icebridge_provider.engines.local.work import Work, publish_staged, rows_of, write_metadata
+from icebridge_provider.engines.local.work import Work, publish_staged, write_metadata
 from icebridge_provider.exceptions import PreflightFailed, TransientError
 from icebridge_provider.model.job import CopyResult
 from icebridge_provider.ports import CopiedFile
@@ -51,10 +52,11 @@ def register(work: Work) -> CopyResult:
     """
     refuse_metadata(work.table, work.job.method, work.metadata)
     metadata.own_location(work.job, work.metadata)
+    rows = work.rows()
     new = metadata.relocated(work.metadata, work.job, work.token, lambda path: path)
     location = write_metadata(work, new)
     publish_staged(work, location)
-    return _result(work, location, Tally(files=0, bytes=0), rows_of(work.source, work.metadata))
+    return _result(work, location, Tally(files=0, bytes=0), rows)
 
 
 def copy_files(work: Work) -> CopyResult:
@@ -83,16 +85,18 @@ def copy_files(work: Work) -> CopyResult:
     _write_delete_manifests(copy, later)
     work.each(lambda path: _write_list(copy, path), lists)
     _verify(copy)
+    rows = work.rows()
     location = write_metadata(work, metadata.relocated(work.metadata, work.job, work.token, copy.relocate))
     publish_staged(work, location)
-    return _result(work, location, tally, rows_of(work.source, work.metadata))
+    return _result(work, location, tally, rows)
 
 
 def _present(work: Work) -> dict[str, int]:
     """Return what an earlier run left in the new table's folder; halves of files are removed."""
     found = dict(work.target.list(work.job.location))
     for path in [path for path in found if is_part(path)]:
-        work.target.delete(path)
+        with side_effect("copy.sweep"):
+            work.target.delete(path)
         del found[path]
     return found
 
@@ -151,6 +155,7 @@ def _note(copy: _Copy, files: Iterable[FileEntry]) -> None:
     for file in files:
         if not file.live or file.path in copy.tasks:
             continue
+        refuse_hidden(copy.work.table, copy.relocate.source, file.path)
         if file.content == POSITION_DELETES:
             copy.deletes.add(file.path)
             copy.tasks[file.path] = _delete_task(copy, file)
@@ -160,6 +165,7 @@ def _note(copy: _Copy, files: Iterable[FileEntry]) -> None:
 
 def _add_statistics(copy: _Copy) -> None:
     for path, size in metadata.statistics_files(copy.work.metadata).items():
+        refuse_hidden(copy.work.table, copy.relocate.source, path)
         copy.tasks[path] = FileTask(source=path, target=copy.relocate(path), size=size)
 
 
@@ -193,7 +199,8 @@ def _rewrite_delete_file(copy: _Copy, file: FileEntry, target: str) -> CopiedFil
             file=file.path,
         ) from None
     try:
-        work.target.write(target, new)
+        with side_effect("copy.delete_file"):
+            work.target.write(target, new)
     except OSError as error:
         raise faults.from_os(work.table, target, error) from None
     return CopiedFile(source=file.path, target=target, size=len(new), crc32=position_deletes.checksum(new))

@@ -17,8 +17,8 @@ from icebridge_provider.engines.local import faults, metadata
 from icebridge_provider.engines.local.checkpoint import Group, group_files, read_checkpoint, write_checkpoint
 from icebridge_provider.engines.local.manifests import read_manifest, read_manifest_list
 from icebridge_provider.engines.local.offline import OfflineTable
-from icebridge_provider.engines.local.refusals import refuse_entries, refuse_metadata
-from icebridge_provider.engines.local.work import Work, publish_staged, rows_of, write_metadata
+from icebridge_provider.engines.local.refusals import refuse_entries, refuse_hidden, refuse_metadata
+from icebridge_provider.engines.local.work import Work, publish_staged, write_metadata
 from icebridge_provider.exceptions import IceBridgeError, PreflightFailed
 from icebridge_provider.model.job import CopyResult
 
@@ -54,15 +54,21 @@ def insert_select(work: Work) -> CopyResult:
 
 def _refuse_files(work: Work) -> None:
     """Check the live files of the pinned snapshot; older ones are not read."""
-    for entry in _current_manifests(work):
-        refuse_entries(work.table, work.job.method, work.parsed(entry, read_manifest))
+    for manifest in _manifests(work, metadata.current_snapshot_id(work.metadata)):
+        entries = work.parsed(manifest.path, read_manifest)
+        refuse_entries(work.table, work.job.method, entries)
+        for entry in entries:
+            refuse_hidden(work.table, str(work.metadata["location"]), entry.path)
 
 
-def _current_manifests(work: Work) -> list[str]:
-    snapshot = metadata.snapshot_of(work.metadata, metadata.current_snapshot_id(work.metadata)) or {}
-    if not snapshot.get("manifest-list"):
-        return list(snapshot.get("manifests") or ())
-    return [entry.path for entry in work.parsed(snapshot["manifest-list"], read_manifest_list)]
+def _manifests(work: Work, snapshot_id: int | None) -> list[ManifestEntry]:
+    snapshot = metadata.snapshot_of(work.metadata, snapshot_id) or {}
+    if snapshot.get("manifest-list"):
+        return work.parsed(snapshot["manifest-list"], read_manifest_list)
+    return [
+        ManifestEntry(path=path, length=0, content=DATA, rows=None, encrypted=False)
+        for path in snapshot.get("manifests") or ()
+    ]
 
 
 # What an earlier copy left
@@ -89,8 +95,11 @@ def _only_appends(work: Work, previous: metadata.Metadata) -> bool:
         return False
     if _shape(previous) != _shape(_new_table(work)):
         return False
-    window = _window(work.metadata, _pinned(previous))
-    return window is not None and all(_appends(snapshot) for snapshot in window)
+    pinned, head = _pinned(previous), metadata.current_snapshot_id(work.metadata)
+    operations = _operations_since(work.metadata, pinned)
+    if operations is None or operations - {"append"}:
+        return False
+    return _delete_manifests(work, head) <= _delete_manifests(work, pinned)  # a summary may say append all the same
 
 
 def _shape(found: metadata.Metadata) -> tuple[Any, ...]:
@@ -99,22 +108,21 @@ def _shape(found: metadata.Metadata) -> tuple[Any, ...]:
     return schema["fields"], schema.get("identifier-field-ids") or [], spec["fields"]
 
 
-def _window(source: metadata.Metadata, pinned: int | None) -> list[metadata.Metadata] | None:
-    """Return the snapshots between ``pinned`` and the head; None when the head does not descend from it."""
-    found: list[metadata.Metadata] = []
+def _operations_since(source: metadata.Metadata, pinned: int | None) -> set[str] | None:
+    """Return what was done between ``pinned`` and the head; None when the head does not descend from it."""
+    found: set[str] = set()
     at = metadata.current_snapshot_id(source)
     while at != pinned:
         snapshot = metadata.snapshot_of(source, at)
         if snapshot is None:
             return None
-        found.append(dict(snapshot))
+        found.add(str((snapshot.get("summary") or {}).get("operation")))
         at = snapshot.get("parent-snapshot-id")
-    return found
+    return found if pinned is None or metadata.snapshot_of(source, pinned) else None
 
 
-def _appends(snapshot: metadata.Metadata) -> bool:
-    summary = snapshot.get("summary") or {}
-    return summary.get("operation") == "append" and summary.get("added-delete-files", "0") == "0"
+def _delete_manifests(work: Work, snapshot_id: int | None) -> set[str]:
+    return {entry.path for entry in _manifests(work, snapshot_id) if entry.content != DATA}
 
 
 # The new table
@@ -258,5 +266,5 @@ def _result(work: Work, location: str, files: list[DataFile], fresh: int) -> Cop
         files_copied=fresh,
         files_reused=len(files) - fresh,
         bytes_copied=sum(file.file_size_in_bytes for file in files),
-        rows=rows_of(work.target, new),
+        rows=work.target_rows(new),
     )

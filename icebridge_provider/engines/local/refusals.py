@@ -10,6 +10,7 @@ from typing import Any
 from icebridge_provider.engines.local.manifests import EQUALITY_DELETES, POSITION_DELETES, FileEntry
 from icebridge_provider.exceptions import PreflightFailed
 from icebridge_provider.model.plan import CopyMethod
+from icebridge_provider.stores.local import local_path
 
 NEWEST_KNOWN_VERSION = 3
 _TRANSFORM = re.compile(r"identity|void|year|month|day|hour|(bucket|truncate)\[\d+\]")
@@ -133,6 +134,21 @@ def refuse_entries(table: object, method: CopyMethod, entries: Iterable[FileEntr
             for refusal in rules:
                 if refusal.in_entry(entry):
                     raise _refused(table, method, refusal, entry.path)
+
+
+def refuse_hidden(table: object, location: str, path: str) -> None:
+    """Check that a table in an object store does not name files of this host: its owner could have them copied out.
+
+    :raises PreflightFailed: IB-409 naming the table and the file.
+    """
+    if local_path(path) is not None and local_path(location) is None:
+        raise PreflightFailed(
+            "IB-409",
+            f"{table} lies in {location}, but names a file of the copying host: {path}.",
+            remedy="No engine writes such a table. Find out who did, and take the file out of it.",
+            table=str(table),
+            file=path,
+        )
 
 
 def _refused(table: object, method: CopyMethod, refusal: Refusal, path: str) -> PreflightFailed:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from icebridge_provider.crash import side_effect
 from icebridge_provider.engines.local import faults
-from icebridge_provider.engines.local.manifests import DATA, read_manifest, read_manifest_list
+from icebridge_provider.engines.local.manifests import DATA, FileEntry, read_manifest, read_manifest_list
 from icebridge_provider.engines.local.metadata import (
     Metadata,
     current_snapshot_id,
@@ -18,12 +19,14 @@ from icebridge_provider.engines.local.metadata import (
     snapshot_of,
     unreadable,
 )
+from icebridge_provider.engines.local.refusals import refuse_hidden
 from icebridge_provider.model.job import CopyResult, JobSpec
 from icebridge_provider.ports import Catalog, FileStore, Ledger, Progress
 from icebridge_provider.retry import transient
 
 T = TypeVar("T")
 R = TypeVar("R")
+PROGRESS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,28 +49,51 @@ class Work:
         return str(self.job.source)
 
     def each(self, call: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """Run ``call`` for every item by this work's threads; the first error ends it."""
+        """Run ``call`` for every item by this work's threads; the first error ends it.
+
+        Progress is told about every second, from the calling thread: it keeps the lease, and may raise.
+        """
         listed = list(items)
         if len(listed) < 2 or self.threads < 2:
-            return [call(item) for item in listed]
+            return list(self._told(map(call, listed), len(listed)))
         with ThreadPoolExecutor(self.threads, thread_name_prefix="metadata") as pool:
             try:
-                return list(pool.map(call, listed))
+                return list(self._told(pool.map(call, listed), len(listed)))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
 
+    def _told(self, results: Iterable[R], total: int) -> Iterator[R]:
+        told = time.monotonic()
+        for number, result in enumerate(results, start=1):
+            yield result
+            if time.monotonic() - told >= PROGRESS_SECONDS:
+                told = time.monotonic()
+                self.progress({"metadata_files": number, "metadata_files_total": total})
+
     def parsed(self, location: str, parse: Callable[[bytes], R]) -> R:
         """Read one of the source's manifest lists or manifests.
 
-        :raises PreflightFailed: IB-412 when it is gone or broken.
+        :raises PreflightFailed: IB-412 when it is gone or broken, IB-409 when it is on this host and should not be.
         """
+        refuse_hidden(self.table, str(self.metadata["location"]), location)
+        return self._parsed(self.source, location, parse)
+
+    def _parsed(self, store: FileStore, location: str, parse: Callable[[bytes], R]) -> R:
         try:
-            return parse(transient(lambda: self.source.read(location)))
+            return parse(transient(lambda: store.read(location)))
         except (FileNotFoundError, ValueError) as error:
             raise unreadable(self.table, location, error) from None
         except OSError as error:
             raise faults.from_os(self.table, location, error) from None
+
+    def rows(self) -> int:
+        """Return the records in the live data files of the source's pinned snapshot, before deletes are applied."""
+        return _rows(self.parsed, self.metadata)
+
+    def target_rows(self, metadata: Mapping[str, Any]) -> int:
+        """Return the same of the new table's current snapshot."""
+        return _rows(lambda location, parse: self._parsed(self.target, location, parse), metadata)
 
     def write(self, point: str, location: str, data: bytes) -> int:
         """Write one small file whole and return its bytes."""
@@ -104,20 +130,18 @@ def publish_staged(work: Work, metadata_location: str) -> None:
         work.catalog.register(staged, metadata_location)
 
 
-def rows_of(store: FileStore, metadata: Mapping[str, Any]) -> int:
-    """Return the records in the live data files of the current snapshot, before deletes are applied."""
+def _rows(parsed: Callable[[str, Callable[[bytes], Any]], Any], metadata: Mapping[str, Any]) -> int:
     snapshot = snapshot_of(metadata, current_snapshot_id(metadata))
     if snapshot is None:
         return 0
     if not snapshot.get("manifest-list"):
-        return sum(_rows_in(store, path) for path in snapshot.get("manifests") or ())
-    entries = read_manifest_list(store.read(snapshot["manifest-list"]))
-    data = [entry for entry in entries if entry.content == DATA]
-    return sum(_rows_in(store, entry.path) if entry.rows is None else entry.rows for entry in data)
+        return sum(_live_rows(parsed(path, read_manifest)) for path in snapshot.get("manifests") or ())
+    data = [entry for entry in parsed(snapshot["manifest-list"], read_manifest_list) if entry.content == DATA]
+    return sum(_live_rows(parsed(entry.path, read_manifest)) if entry.rows is None else entry.rows for entry in data)
 
 
-def _rows_in(store: FileStore, path: str) -> int:
-    return sum(entry.rows for entry in read_manifest(store.read(path)) if entry.live)
+def _live_rows(entries: Iterable[FileEntry]) -> int:
+    return sum(entry.rows for entry in entries if entry.live)
 
 
 def finished(work: Work) -> CopyResult | None:
@@ -133,5 +157,5 @@ def finished(work: Work) -> CopyResult | None:
         snapshot_id=int(pinned) if pinned else None,
         target_snapshot_id=there.current_snapshot_id,
         files_reused=len(work.ledger.copied_files(work.job.plan_id, work.table)),
-        rows=rows_of(work.target, there.metadata),
+        rows=work.target_rows(there.metadata),
     )

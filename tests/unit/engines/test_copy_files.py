@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from dataclasses import replace
@@ -275,6 +276,35 @@ def test_manifests_of_every_codec_are_rewritten_and_proven(lake: CopyLake, codec
     checks, differences = lake.proof(codec, job, lake.run(job))
     assert all(check.passed for check in checks), differences
     assert content(lake.copied(job)) == content(table.refresh())
+
+
+def test_snapshots_of_version_one_without_a_manifest_list(lake: CopyLake) -> None:
+    """The oldest writers named the manifests in the metadata file itself."""
+    table = tables.format_one(lake.native)
+    path = local(table.metadata_location)
+    metadata = json.loads(path.read_text())
+    for snapshot, old in zip(metadata["snapshots"], table.metadata.snapshots, strict=True):
+        del snapshot["manifest-list"]
+        snapshot["manifests"] = [manifest.manifest_path for manifest in old.manifests(table.io)]
+    path.write_text(json.dumps(metadata))
+    job = lake.job("format_one")
+    result = lake.run(job)
+    found = [place for item in lake.target.load(job.staged).metadata["snapshots"] for place in item["manifests"]]
+    assert all(place.startswith(job.location) and local(place).is_file() for place in found)
+    assert (result.rows, result.files_copied) == (60, 4)
+    checks, differences = lake.proof("format_one", job, result)
+    assert all(check.passed for check in checks), differences
+    assert {check.name: check.source for check in checks}["manifest entries"] == "4"
+
+
+def test_metadata_that_is_compressed_is_read(lake: CopyLake) -> None:
+    table = tables.plain(lake.native)
+    path = local(table.metadata_location)
+    packed = path.with_name("00009-x.gz.metadata.json")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    job = replace(lake.job("plain"), metadata_location=f"file://{packed}")
+    lake.run(job)
+    assert content(lake.copied(job)) == content(table)
 
 
 def test_the_new_table_can_be_written(lake: CopyLake) -> None:

@@ -129,6 +129,23 @@ def _merge_on_read(table: Table) -> None:
     commit_position_deletes(table, {path: [0]})
 
 
+def _deletes_that_say_append(table: Table) -> None:
+    _merge_on_read(table)
+    table.append(tables.rows(700, 3))
+    path = local(table.refresh().metadata_location)
+    metadata = json.loads(path.read_text())
+    for snapshot in metadata["snapshots"]:
+        snapshot["summary"] = {"operation": "append"}
+    path.write_text(json.dumps(metadata))
+
+
+def _expired(table: Table) -> None:
+    """The copied snapshot is gone, and with it the knowledge of which deletes came after it."""
+    copied = table.current_snapshot().snapshot_id
+    table.append(tables.rows(700, 3))
+    table.maintenance.expire_snapshots().by_id(copied).commit()
+
+
 def _add_column(table: Table) -> None:
     with table.update_schema() as schema:
         schema.add_column("later", StringType())
@@ -140,7 +157,9 @@ def _roll_back(table: Table) -> None:
     table.manage_snapshots().set_current_snapshot(snapshot_id=first).commit()
 
 
-@pytest.mark.parametrize("change", [_delete, _merge_on_read, _add_column, _roll_back])
+@pytest.mark.parametrize(
+    "change", [_delete, _merge_on_read, _deletes_that_say_append, _expired, _add_column, _roll_back]
+)
 def test_anything_but_appends_means_a_new_copy(lake: CopyLake, change: Any) -> None:
     table = tables.plain(lake.native)
     table.append(tables.rows(100, 20))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from icebridge_provider.engines.local import transfer
+from icebridge_provider.engines.local import transfer, work
 from icebridge_provider.engines.local.transfer import FileTask, Transfer
 from icebridge_provider.exceptions import ConfigurationError, FencedOut, PreflightFailed
 from icebridge_provider.model.plan import CopyMethod
@@ -155,6 +155,15 @@ def test_progress_is_told_while_one_large_file_is_under_way(lake: CopyLake) -> N
     _transfer(lake, slow, told.append).run([FileTask(source="a", target=target, size=1, write=write)], target, {})
     assert len(told) >= 4  # at the start, twice while waiting, at the end
     assert told[-1]["files"] == 1
+
+
+def test_progress_is_told_while_metadata_is_read(lake: CopyLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of many manifests would lose its lease otherwise."""
+    monkeypatch.setattr(work, "PROGRESS_SECONDS", 0)
+    tables.history(lake.native)
+    told: list[Mapping[str, Any]] = []
+    lake.run(lake.job("history"), progress=told.append)
+    assert any(report.get("metadata_files", 0) > 0 for report in told)
 
 
 def _transfer(lake: CopyLake, target: ObjectStore, progress: Any = quiet) -> Transfer:

@@ -46,7 +46,11 @@ def test_a_table_plan_says_what_the_copy_needs() -> None:
     assert (made.source, made.target) == (ident("sales.orders"), ident("sales.orders", "dst"))
     assert made.staged == ident("sales.orders__icebridge_p1", "dst")
     assert (made.method, made.files, made.bytes, made.rows) == (CopyMethod.COPY_FILES, 12, 1_200_000_000, 10_000_000)
-    assert (made.table_uuid, made.metadata_location, made.snapshot_id) == (facts.table_uuid, facts.metadata_location, 4711)
+    assert (made.table_uuid, made.metadata_location, made.snapshot_id) == (
+        facts.table_uuid,
+        facts.metadata_location,
+        4711,
+    )
     assert made.losses == ()
 
 
@@ -62,7 +66,10 @@ def test_a_blocking_finding_drops_the_table_not_the_run() -> None:
     found = inventory(broken, fine, unread, findings=(source_finding(broken, "SRC-002"),))
     plan = build(found)
     assert [made.source.path for made in plan.tables] == ["a.fine"]
-    assert {(item.table.path, item.rule) for item in plan.findings} == {("a.broken", "SRC-002"), ("a.unread", "SRC-001")}
+    assert {(item.table.path, item.rule) for item in plan.findings} == {
+        ("a.broken", "SRC-002"),
+        ("a.unread", "SRC-001"),
+    }
 
 
 def test_a_plan_without_tables_says_why_for_each() -> None:
@@ -70,7 +77,10 @@ def test_a_plan_without_tables_says_why_for_each() -> None:
     found = inventory(broken, taken, findings=(source_finding(broken, "SRC-002"),))
     error = refused("IB-316", found, request(), occupants={ident("a.taken", "dst"): Occupant()})
     assert isinstance(error, PreflightFailed)
-    assert "2 are refused, 0 were migrated already. Seen. Mend it. src.a.taken: dst.a.taken exists already" in error.message
+    assert (
+        "2 are refused, 0 were migrated already. Seen. Mend it. src.a.taken: dst.a.taken exists already"
+        in error.message
+    )
 
 
 def test_a_second_plan_says_that_nothing_is_left_to_do() -> None:
@@ -196,7 +206,11 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3
 
 @given(NAMES, NAMES, IDS, IDS)
 def test_staged_names_are_short_and_never_shared(one: str, two: str, first: str, second: str) -> None:
-    names = {(name, plan): staged_name(ident("a.b").named(name), plan).name for name in (one, two) for plan in (first, second)}
+    names = {
+        (name, plan): staged_name(ident("a.b").named(name), plan).name
+        for name in (one, two)
+        for plan in (first, second)
+    }
     assert all(len(name) <= 255 for name in names.values())
     assert len(set(names.values())) == len(names)
     assert all(name.rpartition("__icebridge_")[2].isascii() for name in names.values())

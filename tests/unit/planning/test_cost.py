@@ -67,7 +67,9 @@ def test_a_plan_that_costs_too_much_is_refused_with_its_parts() -> None:
         ("2025-12-31", None, "is over"),
     ],
 )
-def test_a_deadline_that_cannot_be_met_is_refused_with_the_speed_needed(deadline: str, speed: float | None, says: str) -> None:
+def test_a_deadline_that_cannot_be_met_is_refused_with_the_speed_needed(
+    deadline: str, speed: float | None, says: str
+) -> None:
     tables = [table()]
     with pytest.raises(LimitExceeded) as caught:
         refuse_impossible(estimate(tables, request(), 30, speed), request(deadline=deadline), START, tables)

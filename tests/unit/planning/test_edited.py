@@ -42,7 +42,8 @@ EDITS: dict[str, tuple[Callable[[MigrationPlan], MigrationPlan], str, str]] = {
     "wave": (lambda made: first(made, wave=-1), "IB-324", "$.tables[0].wave"),
     "twice": (lambda made: replace(made, tables=(made.tables[0], *made.tables)), "IB-324", "two tables have src.a.t"),
     "same target": (
-        lambda made: first(made, target=ident("b.T", "dst"), staged=ident("b.s", "dst")), "IB-324", "$.tables[0].target",
+        lambda made: first(made, target=ident("b.T", "dst"), staged=ident("b.s", "dst")),
+        "IB-324", "$.tables[0].target",
     ),
     "hidden loss": (lambda made: first(made, method=CopyMethod.INSERT_SELECT), "IB-324", '"history"'),
     "shared files": (lambda made: first(made, method=CopyMethod.REGISTER), "IB-331", "shares files"),

@@ -1,4 +1,4 @@
-"""The cheapest correct method is taken, sharing files never by accident, and planning refuses what the engine refuses."""
+"""The cheapest correct method is taken, files are never shared by accident, and planning refuses what the engine does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def request(**changes: Any) -> MigrationRequest:
         ({"allow_zero_copy": True}, "register", REGISTER),
     ],
 )
-def test_the_method_is_the_one_asked_for_else_the_cheapest(given: dict[str, Any], rule: str, expected: CopyMethod) -> None:
+def test_the_method_is_the_one_asked_for_else_the_cheapest(
+    given: dict[str, Any], rule: str, expected: CopyMethod
+) -> None:
     assert choose(facts(), request(**given), rule) is expected
 
 

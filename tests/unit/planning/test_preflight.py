@@ -59,7 +59,8 @@ CASES = [
     ),
     Case(rule="PRE-005", says="1,200,000,000 bytes, 1,199,999,999 are free", context={"free_bytes": 1_199_999_999}),
     Case(
-        rule="PRE-006", says="plan p0 has migrated it", context={"occupants": {TARGET: Occupant(plan_id="p0", source=SOURCE)}}
+        rule="PRE-006", says="plan p0 has migrated it",
+        context={"occupants": {TARGET: Occupant(plan_id="p0", source=SOURCE)}},
     ),
     Case(rule="PRE-007", says="this plan did not make", context={"occupants": {STAGED: OTHERS}}),
     Case(rule="PRE-008", says="overlap", candidate={"location": "s3a://old/sales/orders/new"}),
@@ -102,13 +103,19 @@ CASES = [
     ),
     Case(rule="PRE-013", says="gc.enabled is false", facts={"properties": {"gc.enabled": "False"}}),
     Case(rule="PRE-014", says="write.data.path=s3://x", facts={"properties": {"write.data.path": "s3://x"}}),
-    Case(rule="PRE-015", says="branches audit;", facts={"refs": {"main": {}, "audit": {"type": "branch"}, "v": {"type": "tag"}}}),
+    Case(
+        rule="PRE-015", says="branches audit;",
+        facts={"refs": {"main": {}, "audit": {"type": "branch"}, "v": {"type": "tag"}}},
+    ),
     Case(rule="PRE-015", says="write-audit-publish", facts={"properties": {"write.wap.enabled": "true"}}),
     Case(
         rule="PRE-015", says="are lost by insert_select", candidate={"method": CopyMethod.INSERT_SELECT},
         facts={"refs": {"main": {}, "audit": {"type": "branch"}}},
     ),
-    Case(rule="PRE-016", says="after 1.5 hours", facts={"properties": {"history.expire.max-snapshot-age-ms": "5400000"}}),
+    Case(
+        rule="PRE-016", says="after 1.5 hours",
+        facts={"properties": {"history.expire.max-snapshot-age-ms": "5400000"}},
+    ),
     Case(rule="PRE-017", says="share its files", candidate={"method": CopyMethod.REGISTER}),
     Case(
         rule="PRE-018", says="src.sales.copy is registered on the same metadata file",
@@ -117,7 +124,10 @@ CASES = [
     Case(rule="PRE-023", says="com.Impl", facts={"properties": {"write.location-provider.impl": "com.Impl"}}),
     Case(rule="PRE-023", says="by hash", facts={"properties": {"write.object-storage.enabled": "true"}}),
     Case(rule="PRE-020", says="no snapshot", facts={"current_snapshot_id": None, "snapshots": 0}),
-    Case(rule="PRE-021", says="left by an earlier migration", facts={"properties": {"icebridge.moved-to": "dst.sales.orders"}}),
+    Case(
+        rule="PRE-021", says="left by an earlier migration",
+        facts={"properties": {"icebridge.moved-to": "dst.sales.orders"}},
+    ),
     Case(rule="PRE-022", says="has made dst.sales.orders__icebridge_p1", context={"occupants": {STAGED: MINE}}),
     Case(
         rule="PRE-024", says="3 position delete files move along",
@@ -129,7 +139,12 @@ CASES = [
 
 def candidate(found: ForeignTable, **changes: Any) -> Candidate:
     assert found.facts is not None
-    given: dict[str, Any] = {"target": TARGET, "staged": STAGED, "method": CopyMethod.COPY_FILES, "location": "s3://new/o"}
+    given: dict[str, Any] = {
+        "target": TARGET,
+        "staged": STAGED,
+        "method": CopyMethod.COPY_FILES,
+        "location": "s3://new/o",
+    }
     return Candidate(table=found, facts=found.facts, **{**given, **changes})
 
 

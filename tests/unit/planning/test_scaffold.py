@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,3 +92,9 @@ def test_a_misspelt_loss_is_not_accepted_in_silence() -> None:
     with pytest.raises(ConfigurationError, match=r"IB-332.*'histroy'.*Did you mean 'history'"):
         refuse_unaccepted([], ["histroy"])
     refuse_unaccepted([], [kind.id for kind in KINDS])
+
+
+def test_the_page_lists_every_loss() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "planning.md").read_text()
+    for kind in KINDS:
+        assert f"| `{kind.id}` | `{' '.join(method.value for method in kind.methods)}` |" in page

@@ -46,7 +46,9 @@ SIZES = st.lists(st.integers(0, 20), min_size=1, max_size=40)
 
 
 @given(SIZES, st.integers(1, 6), st.integers(1, 30), st.integers(0, 8), st.randoms())
-def test_limits_hold_and_no_table_is_lost(sizes: list[int], most: int, most_bytes: int, canary: int, random: object) -> None:
+def test_limits_hold_and_no_table_is_lost(
+    sizes: list[int], most: int, most_bytes: int, canary: int, random: object
+) -> None:
     tables = [planned(f"t{number:02d}", size) for number, size in enumerate(sizes)]
     shuffled = list(tables)
     random.shuffle(shuffled)  # type: ignore[attr-defined]

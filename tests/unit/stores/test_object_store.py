@@ -7,33 +7,19 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from icebridge_provider.stores import local, object_store
 from icebridge_provider.stores.object_store import UNKNOWN_CRC, ObjectStore, checksum, copy_file
+from tests.support.s3 import s3_server
 
 
 @pytest.fixture(scope="session")
 def s3_properties() -> Iterator[dict[str, str]]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    client = boto3.client(
-        "s3", endpoint_url=endpoint, aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1"
-    )
-    client.create_bucket(Bucket="bucket")
-    yield {
-        "s3.endpoint": endpoint,
-        "s3.access-key-id": "key",
-        "s3.secret-access-key": "secret",
-        "s3.region": "us-east-1",
-    }
-    server.stop()
+    with s3_server() as properties:
+        yield properties
 
 
 @pytest.fixture(params=["path", "file://", "file:", "s3"])
