@@ -22,12 +22,12 @@ with DAG(
             "", type="string", title="Target connection", pattern=r"^$|" + CONNECTION,
             description="Catalog the tables would move to; may be empty.",
         ),
-        "tables": Param(["*"], type="array", items={"type": "string"}, title="Tables", description="Globs, one a line."),
+        "tables": Param(["*"], type="array", items={"type": "string"}, title="Tables", description="One glob a line."),
         "inspect": Param(
             "files", type="string", enum=["metadata", "manifests", "files"], title="How deep to look",
             description="files also asks the storage whether every file is there and whole.",
         ),
-        "path": Param("", type="string", title="Report", description="Path of the HTML file; empty for Airflow's home."),
+        "path": Param("", type="string", title="Report", description="Path of the HTML file; may be empty."),
     },
     default_args=shared_arguments(),
 ) as dag:  # fmt: skip

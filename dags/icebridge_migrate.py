@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, task
 
@@ -38,12 +40,12 @@ done. `icebridge_rollback` undoes it.
     )
 
     @task.branch(task_id="route")
-    def route(made: dict) -> list[str]:
+    def route(made: Any) -> list[str]:
         """One wave runs here, more run as ``icebridge_migrate_wave``, the canary first."""
         return ["wave.batches"] if made["waves"] == 1 else ["canary"]
 
     @task(task_id="waves")
-    def waves(made: dict) -> list[dict]:
+    def waves(made: Any) -> list[dict[str, Any]]:
         """Return the other waves' parameters."""
         return [{"plan_id": made["plan_id"], "wave": number} for number in range(1, made["waves"])]
 

@@ -69,7 +69,7 @@ def _catalog() -> dict[str, Any]:
                 "host": "URI",
                 "schema": "Warehouse",
                 "login": "OAuth client id",
-                "password": "OAuth client secret, or bearer token",  # noqa: S105 - a label
+                "password": "OAuth client secret, or bearer token",
             },
             "placeholders": {"host": "https://catalog.example.com/api", "schema": "s3://bucket/warehouse"},
         },

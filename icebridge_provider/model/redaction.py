@@ -21,12 +21,13 @@ _HARMLESS = re.compile(  # types and transforms: a column may be called password
     r"|(decimal|fixed|list|map|struct)[(\[<].*|identity|void|bucket\[\d+\]|truncate\[\d+\]"
 )
 _USER_INFO = re.compile(r"(?i)([a-z][a-z0-9+.-]*://)[^/\s@]+@")
-_PASSWORD_IN_ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]*://[^/\s@:]*:[^/\s@]+@")
-_PAIR = re.compile(
-    r"(?i)\b([\w.-]*(?:password|passwd|pwd|secret(?:_?key)?|token|credential|signature|access_?key)|sig)(\s*[=:]\s*)"
-    r"(?!\*\*\*)[^\s&;,'\"]+"
+_PASSWORD_IN_ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]*://[^/\s@:]*:(?!\*\*\*@)[^/\s@]+@")
+_PAIR = re.compile(  # in running text, JSON and connection strings: name, separator, value with or without quotes
+    r"(?i)((?:password|passwd|passphrase|\bpwd|secret|credentials?|private[._-]?key|access[._-]?key(?:[._-]?id)?"
+    r"|account[._-]?key|api[._-]?key|secret[._-]?key|connection[._-]?string|token|authorization|\bsas|\bsig|signature)"
+    r"(?:[._-]?(?:base64|pem|value|text|json))?\\?[\"']?\s*[=:]\s*)"
+    r"(?:(\\?[\"'])(?!\*\*\*)[^\"']+\2|(?!(?:(?:bearer|basic)\s+)?\*\*\*)(?:(?:bearer|basic)\s+)?[^\s&;,\"'\\]+)"
 )
-_QUOTED_PAIR = re.compile(r"(?i)(password|secret(?:_?key)?|token|access_?key)(\s*[=:]\s*)(['\"])(?!\*\*\*)[^'\"]+\3")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+(?=\S*\d)[a-z0-9._~+/=-]{16,}")
 _AWS_KEY = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
@@ -62,11 +63,15 @@ def scrubbed(text: str) -> str:
 
 def _scrubbed(text: str) -> str:
     text = _USER_INFO.sub(rf"\1{HIDDEN}@", text)
-    text = _QUOTED_PAIR.sub(rf"\1\2\3{HIDDEN}\3", text)
-    text = _PAIR.sub(rf"\1\2{HIDDEN}", text)
-    text = _BEARER.sub(rf"\1 {HIDDEN}", text)
     text = _PRIVATE_KEY_BLOCK.sub(HIDDEN, text)
+    text = _PAIR.sub(_hide_value, text)
+    text = _BEARER.sub(rf"\1 {HIDDEN}", text)
     return _AWS_KEY.sub(HIDDEN, text)
+
+
+def _hide_value(pair: re.Match[str]) -> str:
+    quote = pair.group(2) or ""
+    return f"{pair.group(1)}{quote}{HIDDEN}{quote}"
 
 
 def hidden(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,22 +42,24 @@ class PlanTablesOperator(IceBridgeOperator):
     may succeed later is tried again, and what is done stays done.
 
     :param plan_id: the plan.
-    :param tables: sources as the plan spells them, a list or its JSON text; None or an empty text means all of the plan.
+    :param tables: sources as the plan spells them, a list or its JSON text; None or an empty text means all.
     :param caption: what the task is called in the grid when it is mapped.
     """
 
     template_fields: Sequence[str] = ("plan_id", "tables", "caption")
     step = ""
 
-    def __init__(self, *, plan_id: str, tables: Sequence[str] | str | None = None, caption: str = "", **kwargs: Any) -> None:
+    def __init__(
+        self, *, plan_id: str, tables: Sequence[str] | str | None = None, caption: str = "", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.plan_id = plan_id
         self.tables = tables
         self.caption = caption
 
+    @abstractmethod
     def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
         """Do the step to one table; return what goes into the XCom."""
-        raise AssertionError(f"{type(self).__name__} says nothing to do")
 
     def threads(self, site: Site) -> int:  # noqa: ARG002 - some steps ask the site
         """How many tables at once."""

@@ -68,7 +68,8 @@ class ReportOperator(IceBridgeOperator):
         from icebridge_provider.steps.validate import report_key
 
         site, plan = site_of_plan(self.plan_id, context)
-        found = [site.ledger.document("report", report_key(plan.plan_id, t.source)) for t in plan.of_wave(int(self.wave))]
+        keys = [report_key(plan.plan_id, table.source) for table in plan.of_wave(int(self.wave))]
+        found = [site.ledger.document("report", key) for key in keys]
         reports = [codec.from_json(ValidationReport, document) for document in found if document]
         if not reports:
             return {"index": "", "tables": 0}

@@ -191,7 +191,8 @@ def batches(tables: Sequence[TablePlan], options: Settings) -> list[dict[str, An
     for start in range(0, len(tables), size):
         group = tables[start : start + size]
         more = f" and {len(group) - 1} more" if len(group) > 1 else ""
-        made.append({"tables": json.dumps([str(table.source) for table in group]), "caption": f"{group[0].source.path}{more}"})
+        names = json.dumps([str(table.source) for table in group])
+        made.append({"tables": names, "caption": f"{group[0].source.path}{more}"})
     return made
 
 

@@ -14,8 +14,8 @@ RETRIES = Settings().task_retries
 DELAY = timedelta(seconds=10)
 
 
-def shared_arguments() -> dict[str, Any]:
-    """Return the ``default_args`` of our DAGs: mapped tasks take them from there, not from an operator's own default."""
+def shared_arguments() -> Any:
+    """Return the ``default_args`` of our DAGs: mapped tasks take retries from there, not from an operator's default."""
     return {"owner": "icebridge", "retries": RETRIES, "retry_policy": retry_policy()}
 
 

@@ -46,7 +46,8 @@ class ValidateTablesOperator(PlanTablesOperator):
 
     def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
         """Validate one table."""
-        from icebridge_provider.steps.validate import PROVEN, State, validate_table
+        from icebridge_provider.model.event import State
+        from icebridge_provider.steps.validate import PROVEN, validate_table
 
         state = site.ledger.state(plan.plan_id, str(table.source)).state
         if state not in {*PROVEN, State.COPIED}:

@@ -22,7 +22,7 @@ from icebridge_provider.operators.tables import (
 POOL = "icebridge_writers"
 CAPTION = "{{ task.caption }}"
 _BODY = """\
-Plan **{{ plan }}**, wave {{ wave }}: {{ c.tables | length }} tables, {{ "{:,}".format(c.rows) }} rows are copied and proven.
+Plan **{{ plan }}**, wave {{ wave }}: {{ c.tables | length }} tables are copied and proven, {{ c.rows }} rows.
 
 * Certificate digest: `{{ c.digest }}` ({{ "signed" if c.signed else "unsigned: no signing key is configured" }})
 * Accepted losses: {{ c.losses | join(", ") or "none" }}

@@ -48,10 +48,12 @@ class SnapshotSensor(BaseSensorOperator):
             method_name="resume",
             timeout=timedelta(seconds=self.timeout),
         )
+        return None  # never reached: defer raises
 
     def resume(self, context: Context, event: dict[str, Any]) -> int | None:  # noqa: ARG002 - Airflow's signature
         """Return the new head, or raise what the trigger met."""
         if "problem" in event:
-            raise TransientError("IB-707", f"{self.table} could not be read: {event['problem']}", remedy="It is tried again.")
+            problem = f"{self.table} could not be read: {event['problem']}"
+            raise TransientError("IB-707", problem, remedy="It is tried again.")
         head: int | None = event["snapshot_id"]
         return head

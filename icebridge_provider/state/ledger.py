@@ -121,7 +121,8 @@ class SqlLedger(Database):
         return connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq).execution_options(yield_per=_PAGE))
 
     def _holds(self, event_hash: str) -> bool:
-        with self.reading() as connection:
+        with self.writing() as connection:
+            connection.execute(sa.select(HEAD.c.seq).with_for_update())  # waits while that commit is still under way
             query = sa.select(EVENTS.c.seq).where(EVENTS.c.hash == event_hash)
             return connection.execute(query).first() is not None
 

@@ -83,6 +83,19 @@ def adopt_plan(plan: MigrationPlan, ledger: Ledger, actor: Actor) -> MigrationPl
     return ready
 
 
+def resume_plan(ledger: Ledger, plan_id: str, actor: Actor, source: Catalog | None = None) -> MigrationPlan:
+    """Return a kept plan, whose recording an interrupted run may have left undone: it is completed.
+
+    :param source: with it, tables whose source has moved since are noted in the ledger.
+    :raises ConfigurationError: IB-120 when there is no such plan.
+    """
+    plan = ledger.plan(plan_id)
+    _keep(plan, ledger, actor)
+    if source is not None:
+        _note_moves(plan, ledger, source, actor)
+    return plan
+
+
 def new_plan_id(request: MigrationRequest, now: datetime) -> str:
     """Return ``p``, the UTC time to the second and four digits of the request's digest."""
     return f"p{now:%Y%m%d%H%M%S}{codec.digest(request)[:4]}"
@@ -99,9 +112,7 @@ def _kept(ledger: Ledger, source: Catalog, request: MigrationRequest, plan_id: s
             remedy="Give the new plan another plan_id, or name the plan's own connections.",
             plan_id=plan_id,
         )
-    _keep(plan, ledger, actor)
-    _note_moves(plan, ledger, source, actor)
-    return plan
+    return resume_plan(ledger, plan_id, actor, source)
 
 
 def _keep(plan: MigrationPlan, ledger: Ledger, actor: Actor) -> None:
@@ -201,5 +212,6 @@ __all__ = [
     "new_plan_id",
     "read_plan_file",
     "reseal_plan_file",
+    "resume_plan",
     "save_plan_file",
 ]

@@ -90,7 +90,7 @@ def _prove(site: Site, plan: MigrationPlan, table: TablePlan, archived: TableIde
     files = sorted(set(paths_of(store_of(site.source, loaded), loaded.metadata)))
     doomed = {plain(path) for path in [*files, loaded.metadata_location]}
     with ThreadPoolExecutor(WORKERS) as pool:
-        for user, shared in pool.map(lambda place: _shared(*place, doomed), _live(site, archived)):
+        for user, shared in pool.map(lambda place: _shared(place[0], place[1], doomed), _live(site, archived)):
             if shared:
                 raise ValidationFailed(
                     "IB-643",

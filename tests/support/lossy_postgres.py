@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,18 +31,24 @@ class LossyDoor:
         self._armed = forward
 
     def close(self) -> None:
+        _end(self._listener)
         self._listener.close()
 
     def _accept(self) -> None:
         while True:
             try:
                 client, _ = self._listener.accept()
-            except OSError:
+            except OSError:  # closed
                 return
-            server = socket.socket(socket.AF_UNIX)
+            threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as server:
             server.connect(str(self._behind / ".s.PGSQL.5432"))
-            threading.Thread(target=self._requests, args=(client, server), daemon=True).start()
-            threading.Thread(target=self._answers, args=(client, server), daemon=True).start()
+            answers = threading.Thread(target=self._answers, args=(client, server), daemon=True)
+            answers.start()
+            self._requests(client, server)
+            answers.join()
 
     def _requests(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
@@ -57,9 +64,10 @@ class LossyDoor:
         self.lost += 1
         _end(client)
         if forward:
+            time.sleep(0.05)  # the client knows of the loss before the server knows of the commit
             server.sendall(data)
-        else:
-            _end(server)
+            time.sleep(0.05)
+        _end(server)
 
     @staticmethod
     def _answers(client: socket.socket, server: socket.socket) -> None:

@@ -52,9 +52,11 @@ def test_every_error_code_has_a_section_and_every_section_a_code() -> None:
 
 
 def test_relative_links_in_the_documents_lead_somewhere() -> None:
-    dead = []
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", path.read_text()):
-            if not (path.parent / target).exists():
-                dead.append(f"{path.relative_to(ROOT)}: {target}")
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    dead = [
+        f"{path.relative_to(ROOT)}: {target}"
+        for path in pages
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", path.read_text())
+        if not (path.parent / target).exists()
+    ]
     assert dead == []

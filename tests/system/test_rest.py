@@ -94,7 +94,7 @@ def listening(components: Components) -> None:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if os.getpgid(int(process.name)) in groups:
-                inodes |= {os.readlink(fd) for fd in (process / "fd").iterdir()}
+                inodes |= {str(fd.readlink()) for fd in (process / "fd").iterdir()}
         except OSError:
             continue
     seen = 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from icebridge_provider.crash import side_effect
 from icebridge_provider.engines.local import faults, metadata
 from icebridge_provider.engines.local.checkpoint import Group, group_files, read_checkpoint, write_checkpoint
-from icebridge_provider.engines.local.manifests import read_manifest, read_manifest_list
+from icebridge_provider.engines.local.manifests import DATA, ManifestEntry, read_manifest, read_manifest_list
 from icebridge_provider.engines.local.offline import OfflineTable
 from icebridge_provider.engines.local.refusals import refuse_entries, refuse_hidden, refuse_metadata
 from icebridge_provider.engines.local.work import Work, publish_staged, write_metadata

@@ -30,7 +30,7 @@ def test_one_delete_file_for_each_partition(tmp_path: Path) -> None:
     paths = [task.file.file_path for task in table.scan().plan_files()]
     partitions = {(task.file.spec_id, str(task.file.partition)) for task in table.scan().plan_files()}
     count = table.scan().count()
-    table = commit_position_deletes(table, dict.fromkeys(paths, [0]))
+    table = commit_position_deletes(table, {path: [0] for path in paths})
     deletes = {delete.file_path for task in table.scan().plan_files() for delete in task.delete_files}
     assert len(deletes) == len(partitions)
     assert table.scan().count() == count - len(paths)
@@ -53,6 +53,6 @@ def test_a_file_that_is_not_live_is_refused(tmp_path: Path) -> None:
 def test_files_without_positions_are_left_out(tmp_path: Path) -> None:
     table = tables.plain(tables.open_catalog(tmp_path))
     paths = [task.file.file_path for task in table.scan().plan_files()]
-    table = commit_position_deletes(table, dict.fromkeys(paths, []))
+    table = commit_position_deletes(table, {path: [] for path in paths})
     assert not any(task.delete_files for task in table.scan().plan_files())
     assert table.scan().count() == 100

@@ -89,7 +89,7 @@ def test_an_edit_changes_the_digest(plan: MigrationPlan) -> None:
         ({"source_conn_id": "a", "target_conn_id": "b", "approval": "maybe"}, "$.approval: 'maybe' is not one of"),
         ({"source_conn_id": "a", "target_conn_id": "b", "tables": "x"}, "$.tables: expected a list, found str"),
         ({"source_conn_id": "a", "target_conn_id": "b", "tables": ["x", 2]}, "$.tables[1]: expected str, found int"),
-        ({"source_conn_id": "a", "target_conn_id": "b", "wave_tables": True}, "$.wave_tables: expected int, found bool"),
+        ({"source_conn_id": "a", "target_conn_id": "b", "wave_tables": True}, "$.wave_tables: expected int, found bo"),
         ([], "$: expected an object, found list"),
     ],
 )

@@ -24,7 +24,7 @@ def test_plain_names_read_plainly() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "a.b", "a..b", "a.`b", "a.b.", ".a.b", "a.`b`c.d"])
 def test_broken_names_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="catalog.namespace.table|column"):
+    with pytest.raises(ValueError, match=r"catalog\.namespace\.table|column"):
         TableIdentifier.parse(text)
 
 

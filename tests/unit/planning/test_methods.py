@@ -1,4 +1,4 @@
-"""The cheapest correct method is taken, files are never shared by accident, and planning refuses what the engine does."""
+"""The cheapest correct method is taken, files are never shared by accident, and planning refuses as the engine does."""
 
 from __future__ import annotations
 

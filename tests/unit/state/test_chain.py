@@ -152,7 +152,7 @@ def test_of_1000_random_tamperings_each_is_found(ledger: SqlLedger, rows: sqlite
     assert ledger.verify_chain().intact
     backup = sqlite3.connect(":memory:")
     rows.backup(backup)
-    missed, tried = [], {tamper: 0 for tamper in TAMPERINGS}
+    missed, tried = [], dict.fromkeys(TAMPERINGS, 0)
     for seed in range(1000):
         chance = random.Random(seed)
         tamper = chance.choice(TAMPERINGS)

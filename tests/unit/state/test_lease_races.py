@@ -105,7 +105,7 @@ def test_a_stopped_process_that_wakes_up_is_fenced_off(ledger: SqlLedger) -> Non
         assert ledger.append(an_event(by="successor"), lease).seq == 2
     finally:
         sleeper.kill()
-        sleeper.wait()
+        sleeper.communicate()
 
 
 def test_hosts_clocks_do_not_matter(ledger: SqlLedger) -> None:
