@@ -126,5 +126,6 @@ def site(plan: MigrationPlan) -> Site:
 
     from icebridge_provider.hooks.site import site_for
 
-    made = site_for(plan.request.source_conn_id, plan.request.target_conn_id)
+    request = plan.request
+    made = site_for(request.source_conn_id, request.target_conn_id, options=request.options)
     return replace(made, actor=actor())

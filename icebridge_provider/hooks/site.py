@@ -18,13 +18,19 @@ from icebridge_provider.state.governor import CommitGovernor
 from icebridge_provider.steps.site import Site
 
 
-def site_for(source_conn_id: str, target_conn_id: str, context: Mapping[str, Any] | None = None) -> Site:
+def site_for(
+    source_conn_id: str,
+    target_conn_id: str,
+    context: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Site:
     """Return what the steps work with.
 
     :param context: the running task's context; it names who triggered the run and from where.
+    :param options: settings that the migration has otherwise than the configuration.
     :raises ConfigurationError: IB-101 to IB-103, IB-111, IB-112, IB-130, IB-203.
     """
-    options = settings()
+    chosen = settings().overlaid(options or {})
     source = IcebergCatalogHook(source_conn_id).catalog()
     target = IcebergCatalogHook(target_conn_id).catalog()
     ledger = LedgerHook().ledger()
@@ -32,11 +38,11 @@ def site_for(source_conn_id: str, target_conn_id: str, context: Mapping[str, Any
         source=source,
         target=target,
         ledger=ledger,
-        engine=lambda progress: LocalEngine(source, target, ledger, progress, threads=options.copy_threads),
-        settings=options,
+        engine=lambda progress: LocalEngine(source, target, ledger, progress, threads=chosen.copy_threads),
+        settings=chosen,
         actor=actor_of(context) if context else Actor(),
-        signer=signer_for(options),
-        take_commit=CommitGovernor(ledger, options.max_commits_per_min).take,
+        signer=signer_for(chosen),
+        take_commit=CommitGovernor(ledger, chosen.max_commits_per_min).take,
     )
 
 

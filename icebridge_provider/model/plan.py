@@ -42,7 +42,8 @@ class MigrationRequest:
     """The trigger form: what to move, how, and within which limits. Names are the DAG's params.
 
     ``mapping`` holds rules as text (see planning/mapping.py), ``accept_losses`` loss ids, ``deadline`` an ISO 8601
-    instant, ``cutover_window`` ``cron|minutes|time zone``.
+    instant, ``cutover_window`` ``cron|minutes|time zone``. ``options`` are those of the configuration's that this
+    migration has otherwise (see :func:`icebridge_provider.model.settings.form_fields`).
     """
 
     source_conn_id: str
@@ -60,6 +61,7 @@ class MigrationRequest:
     wave_bytes: int = 10 * 1000**4
     throughput_mb_s: float = 100.0
     rates: Rates = field(default_factory=Rates)
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from icebridge_provider.exceptions import ConfigurationError
@@ -12,8 +12,21 @@ from icebridge_provider.model.plan import Rates
 SHORTEST_SCRAPE_SECRET = 16  # characters; a shorter password of scrape_conn_id lets nobody in
 
 
-def _option(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"text": text})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormField:
+    """How an option looks in the trigger form; a migration may then differ from the configuration in it."""
+
+    title: str
+    minimum: float = 0
+    maximum: float | None = None
+
+
+def _option(default: Any, text: str, form: FormField | None = None) -> Any:
+    return field(default=default, metadata={"text": text, "form": form})
+
+
+def _form(title: str, minimum: float = 0, maximum: float | None = None) -> FormField:
+    return FormField(title=title, minimum=minimum, maximum=maximum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,23 +37,50 @@ class Settings:
     signing_conn_id: str = _option("", "Connection whose password is the Ed25519 private key (PEM) for certificates.")
     scrape_conn_id: str = _option("", "Connection whose password lets a metrics scraper read /icebridge/metrics.")
     allow_unapproved_cutover: bool = _option(False, "Whether approval=none is honoured.")
-    approval_timeout_days: int = _option(7, "Days of silence after which a cut-over that awaits approval fails.")
+    approval_timeout_days: int = _option(
+        7, "Days of silence after which a cut-over that awaits approval fails.", _form("Days to approve", 1, 365)
+    )
     max_parallel_writers: int = _option(64, "Slots of the pool icebridge_writers: tables copied at once, all hosts.")
     max_commits_per_min: int = _option(800, "Catalog commits a minute, over all workers.")
-    parallel_tables: int = _option(4, "Tables one host copies at once with the embedded engine.")
-    copy_threads: int = _option(4, "Threads that copy the files of one table.")
+    parallel_tables: int = _option(
+        4, "Tables one host copies at once with the embedded engine.", _form("Tables at once on a host", 1, 256)
+    )
+    copy_threads: int = _option(4, "Threads that copy the files of one table.", _form("Threads per table", 1, 64))
     task_retries: int = _option(3, "Retries of a task after a transient error.")
-    wave_tables: int = _option(200, "Most tables in a wave.")
-    wave_bytes: int = _option(10 * 1000**4, "Most bytes in a wave.")
-    canary_tables: int = _option(5, "Smallest tables that form the first wave of a plan of more than one wave.")
-    failure_limit: int = _option(5, "Failed tables at which a wave stops.")
-    failure_percent: int = _option(10, "Share of failed tables, in per cent, at which a wave of 10 or more stops.")
-    batch_tables: int = _option(20, "Tables per mapped task in a wave of more than named_tasks tables.")
-    named_tasks: int = _option(50, "Up to this many tables each has a task of its own, named after it.")
-    purge_grace_days: int = _option(30, "Days after cut-over before archived data may be purged.")
+    wave_tables: int = _option(200, "Most tables in a wave.", _form("Tables in a wave", 1, 1000))
+    wave_bytes: int = _option(10 * 1000**4, "Most bytes in a wave.", _form("Bytes in a wave", 1))
+    canary_tables: int = _option(
+        5,
+        "Smallest tables that form the first wave of a plan of more than one wave.",
+        _form("Tables in the canary wave", 1, 1000),
+    )
+    failure_limit: int = _option(5, "Failed tables at which a wave stops.", _form("Failed tables that stop a wave", 1))
+    failure_percent: int = _option(
+        10,
+        "Share of failed tables, in per cent, at which a wave of 10 or more stops.",
+        _form("Per cent of failed tables that stop a wave", 1, 100),
+    )
+    batch_tables: int = _option(
+        20,
+        "Tables per mapped task in a wave of more than named_tasks tables.",
+        _form("Tables per mapped task", 1, 1000),
+    )
+    named_tasks: int = _option(
+        50,
+        "Up to this many tables each has a task of its own, named after it.",
+        _form("Tables with a task of their own", 0, 1000),
+    )
+    purge_grace_days: int = _option(
+        30, "Days after cut-over before archived data may be purged.", _form("Days until purge", 0)
+    )
+    sync_schedule: str = _option("", "Cron expression by which icebridge_sync keeps copies fresh; empty means by hand.")
     lease_seconds: int = _option(300, "Seconds after which a table's silent owner may be replaced.")
-    show_values: bool = _option(False, "Whether differing values are shown in reports; keys always are.")
-    throughput_mb_s: float = _option(100.0, "MB/s assumed for estimates until a run has measured its own.")
+    show_values: bool = _option(
+        False, "Whether differing values are shown in reports; keys always are.", _form("Show differing values")
+    )
+    throughput_mb_s: float = _option(
+        100.0, "MB/s assumed for estimates until a run has measured its own.", _form("MB/s assumed", 0.001)
+    )
     currency: str = _option("USD", "Currency of all costs.")
     storage_per_gb_month: float = _option(0.023, "Price of a GB stored for a month.")
     transfer_per_gb: float = _option(0.0, "Price of a GB moved.")
@@ -63,6 +103,30 @@ class Settings:
         """
         known = {item.name: item for item in fields(cls)}
         return cls(**{name: _parse(known[name], value) for name, value in given.items() if name in known})
+
+    def overlaid(self, options: Mapping[str, Any]) -> Settings:
+        """Return these settings with what one migration's form says instead.
+
+        :raises ConfigurationError: IB-101 for a value that cannot be read or an option that no form may change.
+        """
+        unknown = sorted(set(options) - set(form_fields()))
+        if unknown:
+            raise ConfigurationError(
+                "IB-101",
+                f"A migration cannot set the option {unknown[0]!r}.",
+                remedy=f"Set it in the section [icebridge]; a migration may set: {', '.join(form_fields())}.",
+                option=unknown[0],
+            )
+        return replace(self, **{name: getattr(Settings.read({name: value}), name) for name, value in options.items()})
+
+
+def form_fields() -> dict[str, tuple[Any, str, FormField]]:
+    """Return default, meaning and form of the options that a migration may set for itself, by name."""
+    return {
+        item.name: (item.default, item.metadata["text"], item.metadata["form"])
+        for item in fields(Settings)
+        if item.metadata["form"] is not None
+    }
 
 
 def _parse(option: Any, value: Any) -> Any:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from icebridge_provider.exceptions import IceBridgeError, TransientError
-from icebridge_provider.operators.retry import RETRIES, retry_policy
+from icebridge_provider.operators.retry import retries, retry_policy
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from icebridge_provider.model.plan import MigrationPlan, TablePlan
+    from icebridge_provider.ports import Engine, Progress
     from icebridge_provider.steps.site import Site
 
 COLOR = "#d7eef7"
@@ -30,7 +33,7 @@ class IceBridgeOperator(BaseOperator):
     ui_color = COLOR
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("retries", RETRIES)
+        kwargs.setdefault("retries", retries())
         kwargs.setdefault("retry_policy", retry_policy())
         super().__init__(**kwargs)
 
@@ -39,7 +42,7 @@ class PlanTablesOperator(IceBridgeOperator):
     """Base of the operators that do one thing to each of some tables of a plan.
 
     One table's failure does not stop the others; the task fails at the end and names every table that failed. What
-    may succeed later is tried again, and what is done stays done.
+    may succeed later is tried again, and what is done stays done. A task that is told to stop stops between two files.
 
     :param plan_id: the plan.
     :param tables: sources as the plan spells them, a list or its JSON text; None or an empty text means all.
@@ -56,6 +59,7 @@ class PlanTablesOperator(IceBridgeOperator):
         self.plan_id = plan_id
         self.tables = tables
         self.caption = caption
+        self._stopped = False
 
     @abstractmethod
     def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
@@ -68,24 +72,57 @@ class PlanTablesOperator(IceBridgeOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Do the step to every table.
 
-        :returns: ``plan_id, step, done`` (result by source) and ``failed`` (problem by source).
+        :returns: ``plan_id, step, done`` (result by source) and ``failed`` (problem by source, empty).
+        :raises IceBridgeError: IB-701 for several tables, else the one table's own error.
         """
         site, plan = site_of_plan(self.plan_id, context)
+        engine = site.engine
+        site = replace(site, engine=lambda progress: self._stoppable(engine, progress))
         chosen = tables_of(plan, self.tables)
         done: dict[str, Any] = {}
         failed: dict[str, IceBridgeError] = {}
+        lock = threading.Lock()
 
         def one(table: TablePlan) -> None:
             try:
-                done[str(table.source)] = small(self.act(site, plan, table))
+                self.go_on()
+                result = small(self.act(site, plan, table))
             except IceBridgeError as error:
                 self.log.error("%s: %s", table.source, error)  # noqa: TRY400 - the message says all
-                failed[str(table.source)] = error
+                with lock:
+                    failed[str(table.source)] = error
+            else:
+                with lock:
+                    done[str(table.source)] = result
 
         self._each(one, chosen, self.threads(site))
         if failed:
             raise summary(failed)
         return {"plan_id": plan.plan_id, "step": self.step, "done": done, "failed": {}}
+
+    def on_kill(self) -> None:
+        """Stop at the next file: what is copied is kept, leases are given back, the next try goes on."""
+        self._stopped = True
+
+    def go_on(self) -> None:
+        """Raise when the task was told to stop.
+
+        :raises TransientError: IB-706.
+        """
+        if self._stopped:
+            raise TransientError(
+                "IB-706",
+                "The task was told to stop.",
+                remedy="Run it again: it goes on where it stopped.",
+                changed="What was finished before stays.",
+            )
+
+    def _stoppable(self, engine: Callable[[Progress], Engine], progress: Progress) -> Engine:
+        def report(facts: Mapping[str, Any]) -> None:
+            self.go_on()
+            progress(facts)
+
+        return engine(report)
 
     def _each(self, one: Callable[[TablePlan], None], tables: Sequence[TablePlan], threads: int) -> None:
         if threads < 2 or len(tables) < 2:
@@ -97,19 +134,41 @@ class PlanTablesOperator(IceBridgeOperator):
 
 
 def site_of_plan(plan_id: str, context: Context | None) -> tuple[Site, MigrationPlan]:
-    """Return the site and the plan; the plan knows the connections."""
+    """Return the site and the plan; the plan knows the connections, and the options it has otherwise."""
     from icebridge_provider.hooks.ledger import LedgerHook
     from icebridge_provider.hooks.site import site_for
 
     plan = LedgerHook().ledger().plan(plan_id)
     request = plan.request
-    return site_for(request.source_conn_id, request.target_conn_id, dict(context) if context else None), plan
+    given = dict(context) if context else None
+    return site_for(request.source_conn_id, request.target_conn_id, given, request.options), plan
 
 
 def tables_of(plan: MigrationPlan, tables: Sequence[str] | str | None) -> list[TablePlan]:
-    """Return tables of a plan by source name, all when None or empty text."""
-    names = listed(tables)
-    return [plan.table(name) for name in names] if tables is not None and tables != "" else list(plan.tables)
+    """Return tables of a plan by source name, all when None or empty text.
+
+    :raises ConfigurationError: IB-702 for a name that the plan does not have, with the nearest ones.
+    """
+    if tables is None or tables == "":
+        return list(plan.tables)
+    by_name = {str(table.source): table for table in plan.tables}
+    by_path = {table.source.path: table for table in plan.tables}
+    return [by_name.get(name) or by_path.get(name) or _unknown(plan, name) for name in listed(tables)]
+
+
+def _unknown(plan: MigrationPlan, name: str) -> TablePlan:
+    from difflib import get_close_matches
+
+    from icebridge_provider.exceptions import ConfigurationError
+
+    names = [str(table.source) for table in plan.tables]
+    near = get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]
+    raise ConfigurationError(
+        "IB-702",
+        f"Plan {plan.plan_id} has no table {name}.",
+        remedy=f"The nearest are: {', '.join(near)}.",
+        table=name,
+    )
 
 
 def listed(value: Sequence[str] | str | None) -> list[str]:
@@ -134,12 +193,12 @@ def small(result: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in result.items() if isinstance(value, str | int | float | bool | type(None))}
 
 
-def summary(failed: dict[str, IceBridgeError]) -> IceBridgeError:
-    """Return one error for several tables: retried only when every one of them may succeed later."""
+def summary(failed: Mapping[str, IceBridgeError]) -> IceBridgeError:
+    """Return one error for several tables: retried when one of them may succeed later; what is done stays done."""
     first = next(iter(failed.values()))
     if len(failed) == 1:
         return first
-    kind = TransientError if all(error.retryable for error in failed.values()) else IceBridgeError
+    kind = TransientError if any(error.retryable for error in failed.values()) else IceBridgeError
     shown = "; ".join(str(error) for error in list(failed.values())[:3])
     return kind(
         "IB-701",

@@ -96,11 +96,16 @@ class PlanOperator(IceBridgeOperator):
         """
         from icebridge_provider.hooks.ledger import LedgerHook
         from icebridge_provider.hooks.settings import settings
+        from icebridge_provider.hooks.site import actor_of
         from icebridge_provider.planning.render import plan_table
+        from icebridge_provider.steps.plan import resume_plan
 
         options, ledger = settings(), LedgerHook().ledger()
         plan_id = self.plan_id or _run_id(context)
-        plan = ledger.plan(plan_id) if plan_id in ledger.plans() else self._make(context, ledger, options, plan_id)
+        if plan_id in ledger.plans():
+            plan = resume_plan(ledger, plan_id, actor_of(context))
+        else:
+            plan = self._make(context, ledger, options, plan_id)
         refuse_unapproved(plan.request, options)
         self.log.info("\n%s", plan_table(plan))
         return outline(plan)

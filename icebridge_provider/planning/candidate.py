@@ -43,7 +43,7 @@ class PreflightContext:
 
     ``occupants`` are the tables already there under a wanted name, staged or final. ``free_bytes`` is None where it
     cannot be known. ``reads_source`` says whether the target's connection can read the source's files. ``twins`` are
-    all entries by metadata file. ``now_ms`` is the time of planning, ``seconds`` what the whole plan will take.
+    the entries that share a metadata file, by that file. ``now_ms`` is the time of planning.
     """
 
     plan_id: str = ""

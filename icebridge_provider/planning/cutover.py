@@ -49,6 +49,11 @@ def rename(action: str, side: str, old: TableIdentifier, new: TableIdentifier) -
     return {"action": action, "side": side, "table": str(old), "name": new.name, "inverse": inverse}
 
 
+def bound(action: Action, table_uuid: str) -> Action:
+    """Return a renaming that, like its inverse, is meant for one table only, whatever else bears the name later."""
+    return {**action, "uuid": table_uuid, "inverse": {**action["inverse"], "uuid": table_uuid}}
+
+
 def properties(
     action: str, side: str, table: TableIdentifier, set_to: dict[str, str], back_to: dict[str, str]
 ) -> Action:

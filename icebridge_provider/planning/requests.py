@@ -17,7 +17,7 @@ _PLAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,63}")
 def check_request(request: MigrationRequest, settings: Settings, plan_id: str = "") -> None:
     """Check every field of the trigger form that can be checked without a catalog.
 
-    :raises ConfigurationError: IB-311 a mapping rule, IB-315 the deadline, IB-317 the window, IB-330 the method,
+    :raises ConfigurationError: IB-101 an option, IB-311 a mapping rule, IB-315 the deadline, IB-317 the window, IB-330 the method,
         IB-331 zero copy, IB-332 a loss, IB-333 the plan id, IB-335 the approval, IB-336 a limit.
     """
     _check_plan_id(plan_id)
@@ -27,6 +27,15 @@ def check_request(request: MigrationRequest, settings: Settings, plan_id: str = 
     cost.deadline_is_readable(request)
     parse_window(request.cutover_window)
     _check_limits(request)
+    check_approval(request, settings)
+    settings.overlaid(request.options)
+
+
+def check_approval(request: MigrationRequest, settings: Settings) -> None:
+    """Stop before a byte is copied when nobody is to approve and the configuration wants somebody to.
+
+    :raises ConfigurationError: IB-335.
+    """
     if request.approval is Approval.NONE and not settings.allow_unapproved_cutover:
         raise ConfigurationError(
             "IB-335",

@@ -33,7 +33,7 @@ class SnapshotSensor(BaseSensorOperator):
         self.table = table
         self.known_snapshot_id = known_snapshot_id
 
-    def execute(self, context: Context) -> int | None:  # noqa: ARG002 - Airflow's signature
+    def execute(self, context: Context) -> int | None:  # noqa: ARG002, RET503 - Airflow's signature; defer raises
         """Look once, then wait in the triggerer.
 
         :returns: the new head's snapshot id.
@@ -48,7 +48,6 @@ class SnapshotSensor(BaseSensorOperator):
             method_name="resume",
             timeout=timedelta(seconds=self.timeout),
         )
-        return None  # never reached: defer raises
 
     def resume(self, context: Context, event: dict[str, Any]) -> int | None:  # noqa: ARG002 - Airflow's signature
         """Return the new head, or raise what the trigger met."""

@@ -27,7 +27,7 @@ from icebridge_provider.planning.preflight import Candidate, PreflightContext, p
 from icebridge_provider.planning.scaffold import losses as losses_of
 from icebridge_provider.ports import Catalog, Ledger
 from icebridge_provider.steps import charts
-from icebridge_provider.steps.plan import _context as context_for
+from icebridge_provider.steps.plan_context import context_for
 
 GOES, LOSES, BROKEN = "goes", "loses", "broken"
 WRITERS_SHOWN = 3

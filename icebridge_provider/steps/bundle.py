@@ -81,7 +81,6 @@ def checkpoints_of(path: Path) -> dict[int, str]:
 
 
 def _files(ledger: SqlLedger, plan: MigrationPlan, public_keys: Mapping[str, str]) -> dict[str, bytes]:
-    seq, head = ledger.head()
     prefix = f"{plan.plan_id}/"
     lines = _of_plan(ledger.lines(), plan.plan_id)
     kept = [_stored(plan.plan_id, key, document) for key, document in ledger.documents("certificate", prefix)]
@@ -89,8 +88,7 @@ def _files(ledger: SqlLedger, plan: MigrationPlan, public_keys: Mapping[str, str
     reports = {key.removeprefix(prefix): doc for key, doc in ledger.documents("report", prefix)}
     documents = derived(plan, _full(lines), kept)
     files: dict[str, Any] = {PLAN: plan.to_json(), SETS: sets, **documents}
-    first = lines[0]["seq"] if lines else None
-    files[CHAIN] = {"head": {"seq": seq, "hash": head}, "first": first, "lines": len(lines)}
+    files[CHAIN] = _ends(lines)
     for number, one in enumerate(kept, start=1):
         files[f"certificates/{number:05}.json"] = {"table": one.table, "document": one.document}
     for number, (table, report) in enumerate(reports.items(), start=1):
@@ -99,7 +97,7 @@ def _files(ledger: SqlLedger, plan: MigrationPlan, public_keys: Mapping[str, str
     found[EVENTS] = "".join(f"{codec.canonical(line)}\n" for line in lines).encode()
     found |= _signed(kept) | _keys(kept, public_keys)
     found["verify.txt"] = verify_text().encode()
-    found["index.html"] = page(plan, documents, kept, (seq, head), _full(lines)).encode()
+    found["index.html"] = page(plan, documents, kept, files[CHAIN]["last"], _full(lines)).encode()
     return found
 
 
@@ -137,15 +135,18 @@ def _sum_problems(files: Mapping[str, bytes]) -> Iterator[str]:
 
 
 def _chain_problems(lines: list[dict[str, Any]], ends: Mapping[str, Any]) -> Iterator[str]:
-    if (ends["first"], ends["lines"]) != (lines[0]["seq"] if lines else None, len(lines)):
-        yield "the events are not all there: the first or the number of lines does not fit"
+    if ends != _ends(lines):
+        yield "the events are not all there: their first, last or number does not fit chain.json"
     if not lines:
         return
     check = chain.ChainCheck(seq=int(lines[0]["seq"]) - 1, hash=str(lines[0]["previous"]))
     for line in lines:
         yield from check.problems(line)
-    if check.seq == ends["head"]["seq"] and check.hash != ends["head"]["hash"]:
-        yield "the last event is not the one the record ended with"
+
+
+def _ends(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    ends = [chain.link(line) for line in (lines[0], lines[-1])] if lines else [None, None]
+    return {"first": ends[0], "last": ends[1], "lines": len(lines)}
 
 
 def _of_plan(lines: Iterable[dict[str, Any]], plan_id: str) -> list[dict[str, Any]]:

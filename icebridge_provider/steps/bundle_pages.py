@@ -36,7 +36,7 @@ def page(
     plan: MigrationPlan,
     documents: Mapping[str, Any],
     certificates: Sequence[StoredCertificate],
-    head: tuple[int, str],
+    last: Mapping[str, Any] | None,
     lines: Sequence[Line],
 ) -> str:
     """Return the page that shows all of it without any other file."""
@@ -53,7 +53,7 @@ def page(
         certificates=certificates,
         unsigned=sum(not one.document.get("signed") for one in certificates),
         keys=keys,
-        head=head,
+        last=last,
         events=lines,
         show=codec.canonical,
     )

@@ -23,16 +23,29 @@ WRITERS = 3
 def certify_wave(site: Site, plan: MigrationPlan, tables: Iterable[TablePlan]) -> dict[str, Any]:
     """Certify every table that is proven and unchanged; unchanged facts give the same digest again.
 
+    A table whose source or copy moved since it was proven is left out: it does not hold up the others. Certificates
+    are chained in plan order, over tables that were cut over before as well, so that those left keep theirs.
+
     :returns: ``digest`` (empty when nothing is ready), ``tables`` (sources), ``losses``, ``writers`` (the last ones of
-        each source), ``signed``, ``rows``, ``bytes``.
-    :raises ValidationFailed: IB-605 when a source or copy moved since it was proven.
+        each source), ``signed``, ``rows``, ``bytes``, ``moved`` (what was left out: source to reason).
+    :raises ValidationFailed: IB-605 when all that was proven moved since.
     """
     states = {state.table: state for state in site.ledger.states(plan.plan_id)}
-    ready = [table for table in tables if _ready(states.get(str(table.source)))]
-    previous, digests, writers = FIRST, {}, {}
-    for table in ready:
-        digests[str(table.source)], writers[str(table.source)] = _certify(site, plan, table, previous)
-        previous = digests[str(table.source)]
+    previous, ready, digests, writers, moved = FIRST, list[TablePlan](), dict[str, str](), {}, dict[str, str]()
+    for table in tables:
+        key, state = str(table.source), states.get(str(table.source))
+        if state is None or state.state not in TO_CERTIFY:
+            previous = _in_force(state) or previous
+            continue
+        try:
+            previous, writers[key] = _certify(site, plan, table, previous)
+        except ValidationFailed as error:
+            moved[key], last = str(error), error
+            continue
+        digests[key] = previous
+        ready.append(table)
+    if moved and not ready:
+        raise last
     digest = wave_digest(list(digests.values())) if digests else ""
     if digest:
         with side_effect("certify.set"):
@@ -45,6 +58,7 @@ def certify_wave(site: Site, plan: MigrationPlan, tables: Iterable[TablePlan]) -
         "signed": site.signer is not None,
         "rows": sum(table.rows for table in ready),
         "bytes": sum(table.bytes for table in ready),
+        "moved": moved,
     }
 
 
@@ -55,9 +69,9 @@ def check_unmoved(site: Site, table: TablePlan, state: TableState) -> LoadedTabl
     """
     source, staged = source_of(site, table), site.target.load(table.staged)
     if source.metadata_location != state.validation.get("source_metadata_location"):
-        raise _moved(table, f"{table.source} changed", "Run the migration again: it catches up and proves anew.")
+        raise moved(table, f"{table.source} changed", "Run the migration again: it catches up and proves anew.")
     if staged is None or staged.metadata_location != state.validation.get("metadata_location"):
-        raise _moved(table, f"the copy {table.staged} changed or is gone", "Roll the table back and migrate it again.")
+        raise moved(table, f"the copy {table.staged} changed or is gone", "Roll the table back and migrate it again.")
     return source
 
 
@@ -72,8 +86,10 @@ def writers_of(loaded: LoadedTable) -> list[str]:
     return found
 
 
-def _ready(state: TableState | None) -> bool:
-    return state is not None and state.state in TO_CERTIFY
+def _in_force(state: TableState | None) -> str:
+    """Return the digest of the certificate by which a table was, or is being, cut over."""
+    begun = state is not None and state.state in {State.CUTTING_OVER, State.CUT_OVER, State.PURGED}
+    return str(state.certificate.get("digest", "")) if state is not None and begun else ""
 
 
 def _certify(site: Site, plan: MigrationPlan, table: TablePlan, previous: str) -> tuple[str, list[str]]:
@@ -101,7 +117,8 @@ def _certify(site: Site, plan: MigrationPlan, table: TablePlan, previous: str) -
         return digest, writers_of(source)
 
 
-def _moved(table: TablePlan, what: str, remedy: str) -> ValidationFailed:
+def moved(table: TablePlan, what: str, remedy: str) -> ValidationFailed:
+    """Return IB-605: what was proven is not what is there."""
     return ValidationFailed(
         "IB-605",
         f"The proof no longer holds: {what} since.",

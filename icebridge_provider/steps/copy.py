@@ -9,10 +9,12 @@ from typing import Any
 from icebridge_provider.exceptions import ConfigurationError, FencedOut, IceBridgeError, PreflightFailed, TransientError
 from icebridge_provider.model import codec
 from icebridge_provider.model.event import Outcome, State, Step, TableState
-from icebridge_provider.model.job import CopyResult
-from icebridge_provider.model.plan import MigrationPlan, TablePlan
+from icebridge_provider.model.job import CopyResult, JobSpec, JobState, JobStatus
+from icebridge_provider.model.plan import CopyMethod, MigrationPlan, TablePlan
 from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.ports import Progress
+from icebridge_provider.steps.history import was_begun
+from icebridge_provider.steps.leftovers import is_as_copied, refuse_used_folder, sweep
 from icebridge_provider.steps.lease import HeldLease, lease_on
 from icebridge_provider.steps.site import Site
 from icebridge_provider.strategies import job_for
@@ -33,19 +35,21 @@ def copy_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, A
         state = site.ledger.state(plan.plan_id, key)
         if state.state not in TO_COPY:
             return {**state.copy, "already": True}
-        if state.state is State.ROLLED_BACK:
-            _refuse_overwrite(site, table, state)
+        refuse_overwrite(site, table)
         loaded = source_of(site, table)
         return {**run_copy(site, plan, table, held, state, loaded, Step.COPY), "already": False}
 
 
-def _refuse_overwrite(site: Site, table: TablePlan, state: TableState) -> None:
-    """A table that was in use before it was rolled back may hold rows that exist nowhere else."""
+def refuse_overwrite(site: Site, table: TablePlan) -> None:
+    """A copy that was in use before it was rolled back may hold rows that exist nowhere else.
+
+    :raises ConfigurationError: IB-606 when somebody committed to it.
+    """
     kept = site.target.load(table.staged)
-    if kept is not None and kept.current_snapshot_id != state.copy.get("target_snapshot_id"):
+    if kept is not None and "icebridge.token" in kept.properties and not is_as_copied(kept):
         raise ConfigurationError(
             "IB-606",
-            f"{table.staged} was written while it was {table.target}; a new copy would lose those rows.",
+            f"{table.staged} was written since it was copied; a new copy would lose those rows.",
             remedy="Bring them to the source or rename that table, then run the migration again.",
             table=str(table.source),
         )
@@ -78,6 +82,9 @@ def run_copy(
 ) -> dict[str, Any]:
     """Run the table's copy method from ``loaded`` and record how it went."""
     key = str(table.source)
+    again = was_begun(site.ledger.events(plan.plan_id, key))
+    if not again:
+        refuse_used_folder(site, table)
     pinned = {
         "source_metadata_location": loaded.metadata_location,
         "source_snapshot_id": loaded.current_snapshot_id,
@@ -88,14 +95,29 @@ def run_copy(
     engine = site.engine(_progress(site, plan.plan_id, key, step, held))
     try:
         site.take_commit()
-        status = engine.poll(engine.submit(job, token))
+        result = _result(job, engine.poll(engine.submit(job, token)))
+        if again or table.method is CopyMethod.INSERT_SELECT:
+            sweep(site, table, result.metadata_location, held)
     except IceBridgeError as error:
         record_failure(site, plan.plan_id, key, step, error, held)
         raise
-    result = status.result or CopyResult(metadata_location="", snapshot_id=None, target_snapshot_id=None)
     data = {**codec.to_json(result), **pinned, "moved": True}
     site.record(plan.plan_id, key, step, Outcome.DONE, data, held.keep(now=True))
     return data
+
+
+def _result(job: JobSpec, status: JobStatus) -> CopyResult:
+    if status.state is JobState.SUCCEEDED and status.result is not None:
+        return status.result
+    if status.state is JobState.RUNNING:
+        raise TransientError("IB-608", f"The copy of {job.source} is still running.", remedy="Run the step again.")
+    raise ConfigurationError(
+        "IB-609",
+        f"The engine could not copy {job.source}: {status.problem or 'it does not say why'}.",
+        remedy="Look into the engine's own log, mend the cause and run the migration again.",
+        changed="The source is untouched; what was copied is used again.",
+        table=str(job.source),
+    )
 
 
 def record_failure(

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from icebridge_provider.crash import side_effect
-from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, TransientError, ValidationFailed
+from icebridge_provider.exceptions import (
+    ConfigurationError,
+    FencedOut,
+    IceBridgeError,
+    TransientError,
+    ValidationFailed,
+)
 from icebridge_provider.model.event import Outcome, State, Step, TableState
 from icebridge_provider.model.plan import Approval, MigrationPlan, TablePlan
-from icebridge_provider.planning.cutover import ARCHIVE, INSTRUCT, Action, actions
+from icebridge_provider.planning.cutover import ARCHIVE, INSTRUCT, TARGET, Action, actions, bound
 from icebridge_provider.planning.window import parse_window
 from icebridge_provider.state.signing import sealed
-from icebridge_provider.steps.actions import do, undo
-from icebridge_provider.steps.certify import check_unmoved
+from icebridge_provider.steps.actions import do, place, undo
+from icebridge_provider.steps.certify import check_unmoved, moved
 from icebridge_provider.steps.copy import record_failure
 from icebridge_provider.steps.lease import HeldLease, lease_on
 from icebridge_provider.steps.site import Site
@@ -56,6 +62,8 @@ def _check(
     _check_approval(site, plan, who, writers_stopped=writers_stopped)
     approved = site.ledger.document("certificate_set", f"{plan.plan_id}/{digest}") or {"tables": {}}
     stands = state.certificate.get("digest")
+    if stands and _proposal(site, plan, table, state) is None:
+        stands = None
     if state.state is not State.AWAITING_APPROVAL or approved["tables"].get(str(table.source)) != stands:
         raise ConfigurationError(
             "IB-620",
@@ -126,14 +134,34 @@ def _go_on(
     try:
         for action in wanted:
             if action["action"] not in done:
-                do(site, plan, table, action, held)
-    except TransientError:
-        raise  # the outcome may be unknown: the next try looks and goes on
+                do(site, plan, table, _proven(site, table, state, action), held)
+    except (TransientError, FencedOut):
+        raise  # the outcome may be unknown, or not ours any more: the next try looks and goes on
     except IceBridgeError as error:
         _go_back(site, plan, table, held)
         record_failure(site, plan.plan_id, str(table.source), Step.CUT_OVER, error, held)
         raise
     return _finish(site, plan, table, state, wanted, held)
+
+
+def _proven(site: Site, table: TablePlan, state: TableState, action: Action) -> Action:
+    """Return the action, bound to the very table that was proven; what was begun before is taken as it was written.
+
+    :raises ValidationFailed: IB-605 when source or copy moved since, perhaps between a crash and this run.
+    """
+    intent = state.intent or {}
+    begun = dict(intent) if intent.get("action") == action["action"] else None
+    if "name" not in action and action["action"] != INSTRUCT:
+        return begun or action
+    catalog, name = (site.source, table.source) if action["action"] == INSTRUCT else place(site, action)
+    loaded = catalog.load(name)
+    of_copy = action.get("side") == TARGET
+    proven = state.validation.get("metadata_location" if of_copy else "source_metadata_location")
+    if loaded is not None and loaded.metadata_location == proven:
+        return bound(action, str(loaded.metadata["table-uuid"])) if "name" in action else action
+    if begun is not None and (loaded is None or loaded.metadata["table-uuid"] != begun.get("uuid")):
+        return begun  # it was renamed before the crash; performing it looks for it under its new name
+    raise moved(table, f"{name} changed or is gone", "Run the migration again: it catches up and proves anew.")
 
 
 def _go_back(site: Site, plan: MigrationPlan, table: TablePlan, held: HeldLease) -> None:
@@ -153,9 +181,8 @@ def _finish(
     held: HeldLease,
 ) -> dict[str, Any]:
     """Write the final certificate: the approved one with the names after and who approved."""
-    key = f"{plan.plan_id}/{table.source}"
-    proposal = site.ledger.document("proposal", key)
-    if proposal is None or digest_of(proposal["certificate"]) != state.certificate["digest"]:
+    proposal = _proposal(site, plan, table, state)
+    if proposal is None:
         raise ValidationFailed(
             "IB-624",
             f"The certificate of {table.source} in the ledger is not the one that was approved.",
@@ -171,10 +198,18 @@ def _finish(
     }
     document = sealed(final, site.signer)
     with side_effect("cut_over.certificate"):
-        site.ledger.save_document("certificate", key, document)
+        site.ledger.save_document("certificate", f"{plan.plan_id}/{table.source}", document)
     data = {"certificate": document["digest"], "signed": document["signed"], **names}
     site.record(plan.plan_id, str(table.source), Step.CUT_OVER, Outcome.DONE, dict(data), held.lease)
     return data
+
+
+def _proposal(site: Site, plan: MigrationPlan, table: TablePlan, state: TableState) -> dict[str, Any] | None:
+    """Return the certificate that was proposed for approval, None when it is not the one the ledger's events name."""
+    found = site.ledger.document("proposal", f"{plan.plan_id}/{table.source}")
+    if found is None or digest_of(found["certificate"]) != state.certificate.get("digest"):
+        return None
+    return found
 
 
 def _after(names: dict[str, str], wanted: tuple[Action, ...]) -> dict[str, str]:

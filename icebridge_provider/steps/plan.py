@@ -23,8 +23,6 @@ from icebridge_provider.steps.inventory import load_inventory, take_inventory
 from icebridge_provider.steps.plan_context import WORKERS, context_for
 from icebridge_provider.steps.plan_file import load_plan_file, read_plan_file, reseal_plan_file, save_plan_file
 
-_context = context_for
-
 
 def make_plan(
     source: Catalog,

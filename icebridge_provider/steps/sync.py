@@ -8,7 +8,7 @@ from icebridge_provider.exceptions import TransientError
 from icebridge_provider.model.event import State, Step
 from icebridge_provider.model.plan import MigrationPlan, TablePlan
 from icebridge_provider.model.table import LoadedTable
-from icebridge_provider.steps.copy import run_copy, source_of
+from icebridge_provider.steps.copy import refuse_overwrite, run_copy, source_of
 from icebridge_provider.steps.lease import lease_on
 from icebridge_provider.steps.site import Site
 from icebridge_provider.steps.validate import validate_table
@@ -32,6 +32,7 @@ def sync_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, A
         loaded = source_of(site, table)
         if loaded.metadata_location == state.copy["source_metadata_location"]:
             return {"moved": False, "state": state.state.value}
+        refuse_overwrite(site, table)
         return run_copy(site, plan, table, held, state, loaded, Step.SYNC)
 
 
@@ -50,6 +51,8 @@ def catch_up(site: Site, plan: MigrationPlan, table: TablePlan, rounds: int = RO
         if not moved:
             return {"rounds": number}
         validate_table(site, plan, table)
+    if not _moved(site, plan, table):
+        return {"rounds": rounds}
     raise TransientError(
         "IB-610",
         f"{table.source} was written {rounds} times while it was being caught up{_writer(source_of(site, table))}.",
@@ -57,6 +60,11 @@ def catch_up(site: Site, plan: MigrationPlan, table: TablePlan, rounds: int = RO
         changed="The copy is as fresh as the last round.",
         table=str(table.source),
     )
+
+
+def _moved(site: Site, plan: MigrationPlan, table: TablePlan) -> bool:
+    copied = site.ledger.state(plan.plan_id, str(table.source)).copy["source_metadata_location"]
+    return source_of(site, table).metadata_location != copied
 
 
 def _writer(loaded: LoadedTable) -> str:

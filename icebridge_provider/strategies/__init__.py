@@ -39,11 +39,13 @@ def job_for(
 ) -> tuple[JobSpec, str]:
     """Return the job that brings ``table`` to the head of ``loaded``, and its token.
 
-    :param previous: target metadata file of an earlier copy that is to be brought up to date. Each head of the
-        source then has a token of its own, and so has each generation of a failing copy.
+    Each head of the source has a token of its own, and so has each generation of a failing copy: what a token stands
+    for never changes, and neither does the metadata file that is named after it.
+
+    :param previous: target metadata file of an earlier copy that is to be brought up to date.
     """
     job = replace(STRATEGIES[table.method](table, loaded), plan_id=plan.plan_id, previous_metadata_location=previous)
-    step = f"sync {loaded.metadata_location}" if previous else "copy"
+    step = f"{'sync' if previous else 'copy'} {loaded.metadata_location}"
     return job, token(plan.digest, table.source, step, generation)
 
 

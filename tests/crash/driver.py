@@ -129,7 +129,8 @@ class Bench:
 
         if self.apart(counted) != 0:
             raise RuntimeError(f"{variant}, seed {seed}, undisturbed: {(self.folder / 'log').read_text()}")
-        if problems := self.judge(case, "at_the_end"):
+        when = "at_every_instant" if case.kind.then else "at_the_end"
+        if problems := self.judge(case, when):
             raise RuntimeError(f"{variant}, seed {seed}, undisturbed: {problems}")
         return Counter(json.loads(where.read_text()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import json
@@ -82,8 +83,9 @@ def test_the_migration_form_has_every_field_of_a_request(dags: dict[str, Any]) -
 def test_the_form_refuses_what_cannot_be_meant(dags: dict[str, Any], name: str, value: Any) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
-    form = dags["icebridge_migrate"].params.deep_merge({name: value})
-    with pytest.raises(ParamValidationError, match=name):
+    form = copy.deepcopy(dags["icebridge_migrate"].params)
+    with pytest.raises(ParamValidationError, match=str(value)[:4]):
+        form[name] = value
         form.validate()
 
 

@@ -1,0 +1,48 @@
+"""What a table's events tell beyond its state: questions that a single fold does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from icebridge_provider.model.event import LedgerEvent, Outcome, Step
+from icebridge_provider.planning.cutover import PUBLISH
+
+COPYING = frozenset({Step.COPY, Step.SYNC})
+
+
+def was_begun(events: Iterable[LedgerEvent]) -> bool:
+    """Whether the table was copied before, or at least begun to be: its folder may hold files of that."""
+    return any(event.step in COPYING and event.outcome in {Outcome.STARTED, Outcome.DONE} for event in events)
+
+
+def was_in_use(events: Iterable[LedgerEvent]) -> bool:
+    """Whether the present copy has been the table under its final name; one that was undone at once has not."""
+    used = False
+    for event in events:
+        if event.outcome is Outcome.APPLIED and event.data.get("action") == PUBLISH:
+            used = True
+        elif event.outcome is Outcome.DONE and event.step in COPYING:
+            used = False
+        elif event.outcome is Outcome.FAILED and event.step is Step.CUT_OVER:
+            used = False
+    return used
+
+
+def purge_begun(events: Iterable[LedgerEvent]) -> bool:
+    """Whether files of the archived source may be deleted already."""
+    begun = False
+    for event in events:
+        if event.step is Step.PURGE and event.outcome is Outcome.STARTED:
+            begun = True
+        elif event.step is Step.CUT_OVER and event.outcome is Outcome.DONE:
+            begun = False
+    return begun
+
+
+def cut_over_at(events: Iterable[LedgerEvent]) -> str:
+    """When the last cut-over ended, by the ledger's clock; empty when there was none."""
+    found = ""
+    for event in events:
+        if event.step is Step.CUT_OVER and event.outcome is Outcome.DONE:
+            found = event.at
+    return found

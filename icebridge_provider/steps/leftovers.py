@@ -1,0 +1,53 @@
+"""Removes what abandoned copies left in a new table's folder: files of an earlier pin, older metadata, checkpoints."""
+
+from __future__ import annotations
+
+from icebridge_provider.crash import side_effect
+from icebridge_provider.engines.local.engine import store_of
+from icebridge_provider.engines.local.metadata import metadata_file
+from icebridge_provider.exceptions import ConfigurationError
+from icebridge_provider.model.plan import TablePlan
+from icebridge_provider.model.table import LoadedTable
+from icebridge_provider.steps.lease import HeldLease
+from icebridge_provider.steps.paths import paths_of, plain
+from icebridge_provider.steps.site import Site
+
+
+def sweep(site: Site, table: TablePlan, metadata_location: str, held: HeldLease) -> int:
+    """Delete the files of the table's own folder that the finished copy does not name; return how many.
+
+    The folder was empty when the table's first copy began (IB-607), so all its files are ours.
+    """
+    loaded = site.target.load(table.staged)
+    if loaded is None or loaded.metadata_location != metadata_location:
+        return 0
+    store = store_of(site.target, loaded)
+    needed = {plain(path) for path in paths_of(store, loaded.metadata)} | {plain(metadata_location)}
+    left = [path for path, _ in store.list(table.location) if plain(path) not in needed]
+    for path in left:
+        held.keep()
+        with side_effect("copy.delete_leftover"):
+            store.delete(path)
+    return len(left)
+
+
+def refuse_used_folder(site: Site, table: TablePlan) -> None:
+    """Make sure that nothing lies in the folder of a table whose first copy begins.
+
+    :raises ConfigurationError: IB-607 naming a file.
+    """
+    found = next(iter(site.target.store().list(table.location)), None)
+    if found is not None:
+        raise ConfigurationError(
+            "IB-607",
+            f"The folder for {table.target} is not empty: it holds {found[0]}.",
+            remedy="Make a new plan, which gets a folder of its own; if the ledger was lost, run: "
+            "airflow icebridge db rebuild.",
+            table=str(table.source),
+        )
+
+
+def is_as_copied(loaded: LoadedTable) -> bool:
+    """Whether nobody has committed to a copy since it was made: its metadata file is the one the copy wrote."""
+    token = loaded.properties.get("icebridge.token")
+    return token is not None and loaded.metadata_location == metadata_file(str(loaded.metadata["location"]), token)
