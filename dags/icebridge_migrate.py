@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, task
 
-from icebridge_provider.operators.params import migration_params
-from icebridge_provider.operators.plan import PlanOperator
+from icebridge_provider.operators.params import migration_params, option_params, templates
+from icebridge_provider.operators.plan import PlanOperator, max_map_length
 from icebridge_provider.operators.retry import shared_arguments
 from icebridge_provider.operators.wave import wave_tasks
+from icebridge_provider.operators.waves import TriggerWaveOperator, other_waves
 
 PLAN_ID = "{{ ti.xcom_pull(task_ids='plan')['plan_id'] }}"
-LISTS = ("tables", "mapping", "accept_losses")
 
 with DAG(
     "icebridge_migrate",
@@ -31,41 +30,32 @@ done. `icebridge_rollback` undoes it.
     params=migration_params(),
     default_args=shared_arguments(),
 ) as dag:
+    form = migration_params()
     plan = PlanOperator(
         task_id="plan",
-        **{
-            name: f"{{{{ params.{name} | tojson }}}}" if name in LISTS else f"{{{{ params.{name} }}}}"
-            for name in migration_params()
-        },
+        options=templates(option_params()),
+        **templates(name for name in form if name not in option_params()),
     )
 
-    @task.branch(task_id="route")
-    def route(made: Any) -> list[str]:
-        """One wave runs here, more run as ``icebridge_migrate_wave``, the canary first."""
-        return ["wave.batches"] if made["waves"] == 1 else ["canary"]
+    @task.short_circuit(task_id="one_wave")
+    def one_wave(made: Any) -> bool:
+        """A plan of one wave runs in this very run."""
+        return bool(made["waves"] == 1)
+
+    @task.short_circuit(task_id="several_waves")
+    def several_waves(made: Any) -> bool:
+        """Larger plans run as runs of icebridge_migrate_wave: the canary first, then the rest side by side."""
+        return bool(made["waves"] > 1)
 
     @task(task_id="waves")
-    def waves(made: Any) -> list[dict[str, Any]]:
-        """Return the other waves' parameters."""
-        return [{"plan_id": made["plan_id"], "wave": number} for number in range(1, made["waves"])]
+    def waves(made: Any) -> list[dict[str, int]]:
+        """Return the other waves."""
+        return other_waves(made["waves"], max_map_length())
 
-    canary = TriggerDagRunOperator(
-        task_id="canary",
-        trigger_dag_id="icebridge_migrate_wave",
-        conf={"plan_id": PLAN_ID, "wave": 0},
-        wait_for_completion=True,
-        deferrable=True,
-        poke_interval=15,
-    )
+    one_wave(plan.output) >> wave_tasks(PLAN_ID)
+    canary = TriggerWaveOperator(task_id="canary", plan_id=PLAN_ID, wave=0)
     others = waves(plan.output)
-    rest = TriggerDagRunOperator.partial(
-        task_id="rest",
-        trigger_dag_id="icebridge_migrate_wave",
-        wait_for_completion=True,
-        deferrable=True,
-        poke_interval=15,
-        map_index_template="wave {{ task.conf['wave'] }}",
-    ).expand(conf=others)
-    routed = route(plan.output)
-    routed >> [wave_tasks(PLAN_ID), canary]
-    canary >> others
+    several_waves(plan.output) >> canary >> others
+    TriggerWaveOperator.partial(
+        task_id="rest", plan_id=PLAN_ID, map_index_template="wave {{ task.wave }}", retries=0
+    ).expand_kwargs(others)

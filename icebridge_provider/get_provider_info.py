@@ -26,7 +26,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["software"],
             }
         ],
-        "operators": [_modules("operators", "catalog", "plan", "tables", "certify")],
+        "operators": [_modules("operators", "catalog", "plan", "tables", "certify", "approval", "waves")],
         "sensors": [_modules("sensors", "snapshot")],
         "hooks": [_modules("hooks", "catalog", "ledger")],
         "triggers": [_modules("triggers", "snapshot")],

@@ -62,17 +62,30 @@ class IcebergCatalogHook(BaseHook):
 
 
 def properties_of(found: Connection) -> dict[str, Any]:
-    """Return pyiceberg's properties of a connection."""
+    """Return pyiceberg's properties of a connection.
+
+    In ``icebridge_catalog`` the extra wins over the fields. In Airflow's own ``iceberg`` the fields win, the type is
+    ``rest`` unless the extra says otherwise, and the client is for REST catalogs only: so does its own hook.
+    """
     extra = {key: value for key, value in (found.extra_dejson or {}).items() if key not in _OURS and value is not None}
     given: dict[str, Any] = {}
     if found.host:
         given["uri"] = found.host if found.port is None else f"{found.host}:{found.port}"
+    if found.conn_type == "iceberg":
+        return _like_airflow(found, given, extra)
     if found.login and found.password:
         given["credential"] = f"{found.login}:{found.password}"
     elif found.password:
         given["token"] = found.password
     if found.schema:
         given["warehouse"] = found.schema
-    if found.conn_type == "iceberg" and "type" not in extra:
-        given["type"] = "rest"
-    return {**given, **extra}
+    return {**given, **{key: value for key, value in extra.items() if value != ""}}
+
+
+def _like_airflow(found: Connection, given: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+    merged = {"type": "rest", **extra, **given}
+    if "uri" in given:
+        merged["uri"] = str(found.host).rstrip("/")
+    if merged["type"] == "rest" and found.login and found.password:
+        merged["credential"] = f"{found.login}:{found.password}"
+    return merged

@@ -49,7 +49,7 @@ class PlanTablesOperator(IceBridgeOperator):
     :param caption: what the task is called in the grid when it is mapped.
     """
 
-    template_fields: Sequence[str] = ("plan_id", "tables", "caption")
+    template_fields: Sequence[str] = ("plan_id", "tables")  # not caption: it holds names from a catalog
     step = ""
 
     def __init__(
@@ -107,11 +107,11 @@ class PlanTablesOperator(IceBridgeOperator):
     def go_on(self) -> None:
         """Raise when the task was told to stop.
 
-        :raises TransientError: IB-706.
+        :raises TransientError: IB-708.
         """
         if self._stopped:
             raise TransientError(
-                "IB-706",
+                "IB-708",
                 "The task was told to stop.",
                 remedy="Run it again: it goes on where it stopped.",
                 changed="What was finished before stays.",
@@ -145,30 +145,19 @@ def site_of_plan(plan_id: str, context: Context | None) -> tuple[Site, Migration
 
 
 def tables_of(plan: MigrationPlan, tables: Sequence[str] | str | None) -> list[TablePlan]:
-    """Return tables of a plan by source name, all when None or empty text.
+    """Return tables of a plan in plan order: by source name or glob, all when None or empty text.
 
-    :raises ConfigurationError: IB-702 for a name that the plan does not have, with the nearest ones.
+    :raises ConfigurationError: IB-230 for what matches nothing, with the nearest names.
     """
+    from icebridge_provider.planning.selection import select
+
     if tables is None or tables == "":
         return list(plan.tables)
-    by_name = {str(table.source): table for table in plan.tables}
-    by_path = {table.source.path: table for table in plan.tables}
-    return [by_name.get(name) or by_path.get(name) or _unknown(plan, name) for name in listed(tables)]
-
-
-def _unknown(plan: MigrationPlan, name: str) -> TablePlan:
-    from difflib import get_close_matches
-
-    from icebridge_provider.exceptions import ConfigurationError
-
-    names = [str(table.source) for table in plan.tables]
-    near = get_close_matches(name, names, n=3, cutoff=0.4) or names[:3]
-    raise ConfigurationError(
-        "IB-702",
-        f"Plan {plan.plan_id} has no table {name}.",
-        remedy=f"The nearest are: {', '.join(near)}.",
-        table=name,
-    )
+    names = set(listed(tables))
+    exact = {table.source for table in plan.tables if str(table.source) in names}
+    globs = sorted(names - {str(source) for source in exact})
+    wanted = exact | set(select([table.source for table in plan.tables], globs) if globs else ())
+    return [table for table in plan.tables if table.source in wanted]
 
 
 def listed(value: Sequence[str] | str | None) -> list[str]:

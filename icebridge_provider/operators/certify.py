@@ -1,12 +1,10 @@
-"""Operators around the approval: the certificates, the question whether anybody must be asked, and the verdict."""
+"""Operators that sum a wave up: its certificates, its Data Docs and its verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from airflow.providers.standard.operators.branch import BaseBranchOperator
 
 from icebridge_provider.exceptions import ValidationFailed
 from icebridge_provider.operators.base import IceBridgeOperator, airflow_folder, site_of_plan
@@ -32,12 +30,15 @@ class CertifyOperator(IceBridgeOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Certify the wave.
 
-        :returns: ``digest`` (empty when nothing is ready), ``tables, losses, writers, signed, rows, bytes``.
+        :returns: ``digest`` (empty when nothing is ready), ``tables, losses, writers, signed, rows, bytes, moved``.
         """
         from icebridge_provider.steps.certify import certify_wave
 
         site, plan = site_of_plan(self.plan_id, context)
-        return certify_wave(site, plan, plan.of_wave(int(self.wave)))
+        made = certify_wave(site, plan, plan.of_wave(int(self.wave)))
+        for table, reason in made["moved"].items():
+            self.log.warning("%s is left out: %s", table, reason)
+        return made
 
 
 class ReportOperator(IceBridgeOperator):
@@ -77,39 +78,6 @@ class ReportOperator(IceBridgeOperator):
         with side_effect("report.data_docs"):
             index = build_data_docs(reports, folder)
         return {"index": str(index), "tables": len(reports)}
-
-
-class ApprovalGateOperator(BaseBranchOperator):
-    """Asks a person when something is ready and the plan wants approval; goes on, or ends, when not.
-
-    :param plan_id: the plan.
-    :param certificate: what :class:`CertifyOperator` returned.
-    :param ask: task that asks.
-    :param go_on: task that cuts over.
-    :param end: task for a wave with nothing to cut over.
-    """
-
-    template_fields: Sequence[str] = ("plan_id", "certificate")
-    ui_color = IceBridgeOperator.ui_color
-
-    def __init__(
-        self, *, plan_id: str, certificate: Any, ask: str, go_on: str, end: str, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.plan_id = plan_id
-        self.certificate = certificate
-        self.ask = ask
-        self.go_on = go_on
-        self.end = end
-
-    def choose_branch(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
-        """Return the task to go on with."""
-        from icebridge_provider.hooks.ledger import LedgerHook
-
-        if not self.certificate or not self.certificate.get("digest"):
-            return self.end
-        plan = LedgerHook().ledger().plan(self.plan_id)
-        return self.go_on if plan.request.approval.value == "none" else self.ask
 
 
 class VerdictOperator(IceBridgeOperator):

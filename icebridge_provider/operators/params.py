@@ -6,15 +6,54 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from icebridge_provider.hooks.settings import settings
 from icebridge_provider.model.plan import CopyMethod
+from icebridge_provider.model.settings import FormField, form_fields
 
 CONNECTION = r"^[A-Za-z0-9_.()-]{1,250}$"
-PLAN = r"^[A-Za-z0-9_.-]{0,100}$"
-_WHAT, _HOW, _LIMITS = "What to move", "How", "Limits"
+PLAN = r"^([A-Za-z0-9][A-Za-z0-9_.:+-]{0,63})?$"
+LISTS = ("tables", "mapping", "accept_losses")
+_WHAT, _HOW, _LIMITS, _TUNING = "What to move", "How", "Limits", "Defaults of the configuration"
+_TYPES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
 def migration_params() -> dict[str, Param]:
-    """Return the form of ``icebridge_migrate``; names are those of ``MigrationRequest``."""
+    """Return the form of ``icebridge_migrate``.
+
+    It has the fields of ``MigrationRequest``, then the options of the section ``[icebridge]`` that a migration may have
+    otherwise, each with the value in force as its default.
+    """
+    return {**_what(), **_how(), **_limits(), **option_params()}
+
+
+def option_params() -> dict[str, Param]:
+    """Return a form field for every option that a migration may set for itself."""
+    now = settings()
+    return {name: _option(text, form, getattr(now, name)) for name, (_, text, form) in form_fields().items()}
+
+
+def plan_params(*, required: bool = True) -> dict[str, Param]:
+    """Return the form of DAGs that work on a kept plan."""
+    given: dict[str, Any] = {"pattern": PLAN.replace(")?$", ")$")} if required else {"default": "", "pattern": PLAN}
+    return {
+        "plan_id": Param(
+            **given, type="string", title="Plan id", section=_WHAT,
+            description="As `icebridge status` lists it." + ("" if required else " Empty: every plan."),
+        ),
+        "tables": _texts(
+            [], "Tables", _WHAT, "Sources as the plan spells them, or globs over them, one a line; none means all."
+        ),
+    }  # fmt: skip
+
+
+def templates(names: Any) -> dict[str, str]:
+    """Return the templates that hand form fields on to an operator."""
+    return {
+        name: f"{{{{ params.{name} | tojson }}}}" if name in LISTS else f"{{{{ params.{name} }}}}" for name in names
+    }
+
+
+def _what() -> dict[str, Param]:
     return {
         "source_conn_id": Param(
             "", type="string", title="Source connection", section=_WHAT, pattern=r"^$|" + CONNECTION,
@@ -22,7 +61,7 @@ def migration_params() -> dict[str, Param]:
         ),
         "target_conn_id": Param(
             "", type="string", title="Target connection", section=_WHAT, pattern=r"^$|" + CONNECTION,
-            description="Connection of the catalog they move to.",
+            description="Connection of the catalog they move to. Not needed with the id of a kept plan.",
         ),
         "tables": _texts(
             ["*"], "Tables", _WHAT,
@@ -32,6 +71,11 @@ def migration_params() -> dict[str, Param]:
             "", type="string", title="Plan id", section=_WHAT, pattern=PLAN,
             description="A kept plan to run or to go on with, or the id the new plan gets. Empty: made of the run.",
         ),
+    }  # fmt: skip
+
+
+def _how() -> dict[str, Param]:
+    return {
         "method": Param(
             "auto", type="string", enum=["auto", *(method.value for method in CopyMethod)], title="Copy method",
             section=_HOW, description="auto takes the cheapest that is correct.",
@@ -55,35 +99,29 @@ def migration_params() -> dict[str, Param]:
             "", type="string", title="Cut-over window", section=_HOW, pattern=r"^$|^[^|]+\|\s*\d+\s*\|[^|]+$",
             description="When the cut-over may happen: cron|minutes|time zone. Example: 0 22 * * 6|240|Europe/Berlin",
         ),
+    }  # fmt: skip
+
+
+def _limits() -> dict[str, Param]:
+    return {
         "max_cost": Param(
             None, type=["null", "number"], minimum=0, title="Most it may cost", section=_LIMITS,
-            description="In the configured currency; a plan that costs more is refused.",
+            description=f"In {settings().currency}; a plan that costs more is refused.",
         ),
         "deadline": Param(
             "", type="string", title="Deadline", section=_LIMITS,
             description="ISO 8601 instant; a plan that cannot be done by then is refused.",
         ),
-        "wave_tables": Param(
-            0, type="integer", minimum=0, maximum=1000, title="Tables in a wave", section=_LIMITS,
-            description="Most tables that run together; 0 for the configured number.",
-        ),
     }  # fmt: skip
 
 
-def plan_params(*, required: bool = True) -> dict[str, Param]:
-    """Return the form of DAGs that work on a kept plan."""
-    pattern = PLAN.replace("{0,", "{1,") if required else PLAN
-    default: dict[str, Any] = {} if required else {"default": ""}
-    return {
-        "plan_id": Param(
-            **default, type="string", title="Plan id", section=_WHAT, pattern=pattern,
-            description="As `icebridge status` lists it.",
-        ),
-        "tables": _texts([], "Tables", _WHAT, "Sources as the plan spells them, one a line; none means all."),
-    }  # fmt: skip
+def _option(text: str, form: FormField, value: Any) -> Param:
+    kind = _TYPES[type(value)]
+    limits: dict[str, Any] = {} if kind in {"boolean", "string"} else {"minimum": form.minimum}
+    if form.maximum is not None:
+        limits["maximum"] = form.maximum
+    return Param(value, type=kind, title=form.title, section=_TUNING, description=text, **limits)
 
 
 def _texts(default: list[str], title: str, section: str, description: str) -> Param:
-    return Param(
-        default, type="array", items={"type": "string"}, title=title, section=section, description=description
-    )
+    return Param(default, type="array", items={"type": "string"}, title=title, section=section, description=description)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from icebridge_provider.exceptions import ConfigurationError
-from icebridge_provider.operators.base import IceBridgeOperator, listed
+from icebridge_provider.model.settings import form_fields
+from icebridge_provider.operators.base import IceBridgeOperator, listed, tables_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,7 +40,8 @@ class PlanOperator(IceBridgeOperator):
     :param deadline: ISO 8601 instant by which it must be done.
     :param cutover_window: ``cron|minutes|time zone``.
     :param plan_id: id of the plan.
-    :param wave_tables: most tables in a wave; 0 for the configured number.
+    :param options: options of the section ``[icebridge]`` that this migration has otherwise, by name (see
+        docs/configuration.md); a mapping of values or texts.
     """
 
     template_fields: Sequence[str] = (
@@ -53,7 +57,7 @@ class PlanOperator(IceBridgeOperator):
         "deadline",
         "cutover_window",
         "plan_id",
-        "wave_tables",
+        "options",
     )
 
     def __init__(
@@ -71,7 +75,7 @@ class PlanOperator(IceBridgeOperator):
         deadline: str = "",
         cutover_window: str = "",
         plan_id: str = "",
-        wave_tables: int | str = 0,
+        options: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -87,41 +91,45 @@ class PlanOperator(IceBridgeOperator):
         self.deadline = deadline
         self.cutover_window = cutover_window
         self.plan_id = plan_id
-        self.wave_tables = wave_tables
+        self.options = options
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the plan and print it to the log.
 
         :returns: ``plan_id, digest, tables, refused, waves, bytes, seconds, cost, currency``.
         """
+        from icebridge_provider.hooks.catalog import IcebergCatalogHook
         from icebridge_provider.hooks.ledger import LedgerHook
         from icebridge_provider.hooks.settings import settings
         from icebridge_provider.hooks.site import actor_of
         from icebridge_provider.planning.render import plan_table
-        from icebridge_provider.steps.plan import resume_plan
+        from icebridge_provider.planning.requests import check_approval
+        from icebridge_provider.steps.plan import make_plan
 
-        options, ledger = settings(), LedgerHook().ledger()
+        options, ledger = settings().overlaid(self.options or {}), LedgerHook().ledger()
         plan_id = self.plan_id or _run_id(context)
-        if plan_id in ledger.plans():
-            plan = resume_plan(ledger, plan_id, actor_of(context))
-        else:
-            plan = self._make(context, ledger, options, plan_id)
-        refuse_unapproved(plan.request, options)
+        kept = ledger.plan(plan_id) if plan_id in ledger.plans() else None
+        request = self._request(options, settings()) if kept is None else self._kept_request(kept)
+        source = IcebergCatalogHook(request.source_conn_id).catalog()
+        target = IcebergCatalogHook(request.target_conn_id).catalog()
+        check_approval(request, options)
+        plan = make_plan(source, target, ledger, request, options, actor_of(context), datetime.now(UTC), plan_id)
         self.log.info("\n%s", plan_table(plan))
         return outline(plan)
 
-    def _make(self, context: Context, ledger: Ledger, options: Settings, plan_id: str) -> MigrationPlan:
-        from icebridge_provider.hooks.catalog import IcebergCatalogHook
-        from icebridge_provider.hooks.site import actor_of
-        from icebridge_provider.steps.plan import make_plan
+    def _kept_request(self, kept: MigrationPlan) -> MigrationRequest:
+        """Return what a kept plan is asked for: its own connections where the form names none.
 
-        request = self._request(options)
-        refuse_unapproved(request, options)
-        source = IcebergCatalogHook(request.source_conn_id).catalog()
-        target = IcebergCatalogHook(request.target_conn_id).catalog()
-        return make_plan(source, target, ledger, request, options, actor_of(context), datetime.now(UTC), plan_id)
+        Everything else was settled when the plan was made, so the rest of the form is not looked at.
+        """
+        self.log.info("Plan %s is kept in the ledger: it is what runs, whatever else the form says.", kept.plan_id)
+        return replace(
+            kept.request,
+            source_conn_id=self.source_conn_id or kept.request.source_conn_id,
+            target_conn_id=self.target_conn_id or kept.request.target_conn_id,
+        )
 
-    def _request(self, options: Settings) -> MigrationRequest:
+    def _request(self, options: Settings, configured: Settings) -> MigrationRequest:
         from icebridge_provider.model.plan import Approval, MigrationRequest, Rates
 
         missing = [name for name in ("source_conn_id", "target_conn_id") if not getattr(self, name)]
@@ -144,7 +152,7 @@ class PlanOperator(IceBridgeOperator):
             max_cost=cost,
             deadline=self.deadline or "",
             cutover_window=self.cutover_window or "",
-            wave_tables=int(self.wave_tables or 0) or options.wave_tables,
+            wave_tables=options.wave_tables,
             wave_bytes=options.wave_bytes,
             throughput_mb_s=options.throughput_mb_s,
             rates=Rates(
@@ -153,6 +161,7 @@ class PlanOperator(IceBridgeOperator):
                 transfer_per_gb=options.transfer_per_gb,
                 compute_per_hour=options.compute_per_hour,
             ),
+            options=_otherwise(options, configured),
         )
 
 
@@ -181,24 +190,84 @@ class BatchTablesOperator(IceBridgeOperator):
         from icebridge_provider.hooks.settings import settings
         from icebridge_provider.model.event import State
 
-        ledger, options = LedgerHook().ledger(), settings()
+        ledger = LedgerHook().ledger()
+        plan = ledger.plan(self.plan_id)
         over = {state.table for state in ledger.states(self.plan_id) if state.state in {State.CUT_OVER, State.PURGED}}
-        left = [table for table in ledger.plan(self.plan_id).of_wave(int(self.wave)) if str(table.source) not in over]
+        left = [table for table in plan.of_wave(int(self.wave)) if str(table.source) not in over]
         if not left:
             self.log.info("Nothing to do: every table of this wave is cut over.")
-        return batches(left, options)
+        return batches(left, settings().overlaid(plan.request.options), max_map_length())
 
 
-def batches(tables: Sequence[TablePlan], options: Settings) -> list[dict[str, Any]]:
-    """Return the mapped tasks' arguments for some tables."""
+class OpenPlansOperator(IceBridgeOperator):
+    """Lists the tables of plans whose copies are to be kept fresh, or whose sources are to be watched.
+
+    :param plan_id: one plan; empty for every plan that has such tables.
+    :param tables: sources or globs of that plan; empty for all.
+    """
+
+    template_fields: Sequence[str] = ("plan_id", "tables")
+
+    def __init__(self, *, plan_id: str = "", tables: Sequence[str] | str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan_id = plan_id
+        self.tables = tables
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002 - Airflow's signature
+        """List them.
+
+        :returns: one ``{"plan_id", "tables": JSON text of sources, "caption"}`` a mapped task.
+        """
+        from icebridge_provider.hooks.ledger import LedgerHook
+        from icebridge_provider.hooks.settings import settings
+
+        ledger, options = LedgerHook().ledger(), settings()
+        plan_ids = [self.plan_id] if self.plan_id else list(ledger.plans())
+        found = {plan_id: self._open(ledger, ledger.plan(plan_id)) for plan_id in plan_ids}
+        busy = {plan_id: tables for plan_id, tables in found.items() if tables}
+        most = max(1, max_map_length() // max(1, len(busy)))
+        return [
+            {"plan_id": plan_id, **batch}
+            for plan_id, tables in busy.items()
+            for batch in batches(tables, options, most)
+        ]
+
+    def _open(self, ledger: Ledger, plan: MigrationPlan) -> list[TablePlan]:
+        from icebridge_provider.model.event import State
+
+        wanted = {State.COPIED, State.VALIDATED, State.AWAITING_APPROVAL, State.CUT_OVER}
+        open_ones = {state.table for state in ledger.states(plan.plan_id) if state.state in wanted}
+        chosen = tables_of(plan, self.tables if self.plan_id and listed(self.tables) else None)
+        return [table for table in chosen if str(table.source) in open_ones]
+
+
+def max_map_length() -> int:
+    """Return how many mapped tasks Airflow allows."""
+    from airflow.configuration import conf
+
+    return conf.getint("core", "max_map_length", fallback=1024)
+
+
+def batches(tables: Sequence[TablePlan], options: Settings, most: int) -> list[dict[str, Any]]:
+    """Return the mapped tasks' arguments for some tables: one each while they are few, never more than ``most``."""
     size = 1 if len(tables) <= options.named_tasks else options.batch_tables
+    size = max(size, math.ceil(len(tables) / most))
     made = []
     for start in range(0, len(tables), size):
         group = tables[start : start + size]
         more = f" and {len(group) - 1} more" if len(group) > 1 else ""
-        names = json.dumps([str(table.source) for table in group])
-        made.append({"tables": names, "caption": f"{group[0].source.path}{more}"})
+        made.append(
+            {"tables": names_text([str(table.source) for table in group]), "caption": f"{group[0].source.path}{more}"}
+        )
     return made
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Return names as JSON text without a brace.
+
+    Airflow renders a mapped task's arguments as templates; a table may be called ``{{ conn.x.password }}``.
+    """
+    return json.dumps(list(names)).replace("{", "\\u007b").replace("}", "\\u007d")
 
 
 def outline(plan: MigrationPlan) -> dict[str, Any]:
@@ -217,17 +286,14 @@ def outline(plan: MigrationPlan) -> dict[str, Any]:
     }
 
 
-def refuse_unapproved(request: MigrationRequest, options: Settings) -> None:
-    """Stop before a byte is copied when nobody is to approve and the configuration wants somebody to.
-
-    :raises ConfigurationError: IB-703.
-    """
-    if request.approval.value == "none" and not options.allow_unapproved_cutover:
-        raise ConfigurationError(
-            "IB-703",
-            "approval=none is not allowed here.",
-            remedy="Take approval=required, or set AIRFLOW__ICEBRIDGE__ALLOW_UNAPPROVED_CUTOVER=True.",
-        )
+def _otherwise(options: Settings, configured: Settings) -> dict[str, str]:
+    """Return the options of a form that the configuration has otherwise; those the request has itself left out."""
+    own = {"wave_tables", "wave_bytes", "throughput_mb_s"}
+    return {
+        name: str(getattr(options, name))
+        for name in form_fields()
+        if name not in own and getattr(options, name) != getattr(configured, name)
+    }
 
 
 def _run_id(context: Context) -> str:

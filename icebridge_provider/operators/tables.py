@@ -3,33 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+from airflow.sdk import AssetAlias
+
+from icebridge_provider.operators.approval import approval_of
 from icebridge_provider.operators.base import PlanTablesOperator, listed, site_of_plan, tables_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from icebridge_provider.model.event import TableState
+    from icebridge_provider.model.identifier import TableIdentifier
     from icebridge_provider.model.plan import MigrationPlan, TablePlan
     from icebridge_provider.steps.site import Site
+
+ALIAS = "icebridge"
 
 
 class CopyTablesOperator(PlanTablesOperator):
     """Copies tables under their staged names; what is copied already is left as it is.
 
-    Stops when too many tables of the plan failed (``failure_limit``, ``failure_percent``).
+    A host copies ``parallel_tables`` at once, over all its tasks. When too many tables of the wave failed in this run
+    (``failure_limit``, ``failure_percent``) no more are begun.
     """
 
     step = "copy"
+    _begun = ""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Copy the tables; failures of earlier runs do not count against the limits of this one."""
+        start = getattr(context["dag_run"], "start_date", None)
+        self._begun = start.astimezone(UTC).isoformat(timespec="seconds") if start else ""
+        return super().execute(context)
 
     def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
         """Copy one table."""
+        from icebridge_provider.operators.host import host_slot
         from icebridge_provider.steps.copy import copy_table
         from icebridge_provider.steps.limits import check_failures
 
-        check_failures(site.ledger.states(plan.plan_id), site.settings)
-        return copy_table(site, plan, table)
+        with host_slot(site.settings.parallel_tables, self.go_on):
+            wave = {str(other.source) for other in plan.of_wave(table.wave)}
+            states = [state for state in site.ledger.states(plan.plan_id) if state.table in wave]
+            check_failures([_since(state, self._begun) for state in states], site.settings)
+            return copy_table(site, plan, table)
 
     def threads(self, site: Site) -> int:
         """As many tables at once as the configuration says."""
@@ -92,13 +113,14 @@ class CutOverOperator(PlanTablesOperator):
     Outside the plan's cut-over window it gives its worker back and waits for the window to open.
 
     :param certificate: what :class:`icebridge_provider.operators.certify.CertifyOperator` returned.
-    :param approval: what Airflow's ``ApprovalOperator`` returned; None when the plan needs no approval.
+    :param approval: what ``ApproveCutOverOperator`` returned; None when the plan needs no approval.
     """
 
     step = "cut_over"
     template_fields: Sequence[str] = (*PlanTablesOperator.template_fields, "certificate", "approval")
 
     def __init__(self, *, certificate: Any, approval: Any = None, **kwargs: Any) -> None:
+        kwargs.setdefault("outlets", [AssetAlias(ALIAS)])
         super().__init__(**kwargs)
         self.certificate = certificate
         self.approval = approval
@@ -111,7 +133,9 @@ class CutOverOperator(PlanTablesOperator):
         begun = {state.table for state in site.ledger.states(plan.plan_id) if state.state.value == "cutting over"}
         chosen = [str(table.source) for table in tables_of(plan, self.tables)]
         self.tables = [name for name in chosen if name in ready | begun]
-        return super().execute(context)
+        result = super().execute(context)
+        self._tell(site, plan, list(result["done"]), context)
+        return result
 
     def resume(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 - a trigger's event
         """Go on when the window has opened."""
@@ -121,8 +145,24 @@ class CutOverOperator(PlanTablesOperator):
         """Cut one table over."""
         from icebridge_provider.steps.cut_over import cut_over_table
 
-        who, stopped = approver(self.approval)
-        return cut_over_table(site, plan, table, str(self.certificate["digest"]), who, stopped)
+        who, stopped, shown = approval_of(self.approval)
+        return cut_over_table(site, plan, table, shown or str(self.certificate["digest"]), who, stopped)
+
+    def _tell(self, site: Site, plan: MigrationPlan, sources: list[str], context: Context) -> None:
+        """Emit an asset event a published table: DAGs scheduled on the table or on the alias start."""
+        from airflow.sdk import Asset
+
+        events = context["outlet_events"][AssetAlias(ALIAS)]
+        for table in tables_of(plan, sources):
+            state = site.ledger.state(plan.plan_id, str(table.source))
+            extra = {
+                "plan_id": plan.plan_id,
+                "source": str(table.source),
+                "snapshot_id": state.copy.get("target_snapshot_id"),
+                "rows": state.validation.get("rows"),
+                "sum128": state.validation.get("sum128"),
+            }
+            events.add(Asset(name=str(table.target), uri=asset_uri(table.target)), extra=extra)
 
     def _await_window(self, plan: MigrationPlan) -> None:
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
@@ -134,6 +174,11 @@ class CutOverOperator(PlanTablesOperator):
             opening = window.next_opening(now)
             self.log.info("The cut-over window opens %s; waiting.", opening.isoformat())
             self.defer(trigger=DateTimeTrigger(moment=opening.astimezone(UTC)), method_name="resume")
+
+
+def asset_uri(table: TableIdentifier) -> str:
+    """Return the URI of a table as an Airflow asset: ``icebridge://<connection>/<namespace>/<table>``."""
+    return "icebridge://" + "/".join(quote(part, safe="") for part in (table.catalog, *table.namespace, table.name))
 
 
 class RollbackOperator(PlanTablesOperator):
@@ -176,15 +221,9 @@ class PurgeOperator(PlanTablesOperator):
         """Purge one table."""
         from icebridge_provider.steps.purge import purge_table
 
-        return purge_table(site, plan, table, approver(self.approval)[0])
+        return purge_table(site, plan, table, approval_of(self.approval)[0])
 
 
-def approver(approval: Any) -> tuple[str, bool]:
-    """Return who approved, and whether they ticked that the writers are stopped."""
-    if not approval:
-        return "", False
-    user = approval.get("responded_by_user") or {}
-    chosen = approval.get("chosen_options") or []
-    values = approval.get("params_input") or {}
-    who = str(user.get("name") or user.get("id") or "") if "Approve" in chosen else ""
-    return who, values.get("writers_stopped") is True
+def _since(state: TableState, begun: str) -> TableState:
+    """Return the state without a failure that is older than this run."""
+    return replace(state, problem="") if state.updated_at < begun else state

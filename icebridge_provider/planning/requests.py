@@ -17,8 +17,8 @@ _PLAN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,63}")
 def check_request(request: MigrationRequest, settings: Settings, plan_id: str = "") -> None:
     """Check every field of the trigger form that can be checked without a catalog.
 
-    :raises ConfigurationError: IB-101 an option, IB-311 a mapping rule, IB-315 the deadline, IB-317 the window, IB-330 the method,
-        IB-331 zero copy, IB-332 a loss, IB-333 the plan id, IB-335 the approval, IB-336 a limit.
+    :raises ConfigurationError: IB-101 an option, IB-311 a mapping rule, IB-315 the deadline, IB-317 the window,
+        IB-330 the method, IB-331 zero copy, IB-332 a loss, IB-333 the plan id, IB-335 the approval, IB-336 a limit.
     """
     _check_plan_id(plan_id)
     methods.requested(request)

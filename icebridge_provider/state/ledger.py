@@ -238,6 +238,7 @@ class SqlLedger(Database):
             if row.key.startswith(prefix):  # LIKE ignores case on SQLite
                 yield row.key, json.loads(row.content)
 
+
 def require_shared(ledger: SqlLedger, executor: str) -> None:
     """Refuse an SQLite ledger where tasks run on more than one host.
 

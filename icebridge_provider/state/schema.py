@@ -25,7 +25,6 @@ def _name(length: int | None = None) -> TypeEngine[str]:
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
-
 EVENTS = Table(
     "icebridge_events",
     METADATA,

@@ -66,17 +66,23 @@ def place(site: Site, action: Mapping[str, Any]) -> tuple[Catalog, TableIdentifi
 
 def _rename(catalog: Catalog, table: TableIdentifier, action: Mapping[str, Any]) -> None:
     old, new = catalog.load(table), catalog.load(table.named(action["name"]))
-    if not _is_meant(new, action) or (not action.get("uuid") and old is not None):
-        if old is not None and not _is_meant(old, action):
-            raise _stranger(table, action)
+    if "uuid" not in action:
+        if old is not None or new is None:
+            catalog.rename(table, action["name"])
+    elif new is not None and _is_meant(new, action):
+        if old is not None and old.metadata_location == new.metadata_location:
+            catalog.drop_entry(table)  # a catalog that renames by copying the entry was stopped half-way
+    elif old is not None and not _is_meant(old, action):
+        raise _stranger(table, action)
+    else:
         catalog.rename(table, action["name"])
-    elif old is not None and new is not None and old.metadata_location == new.metadata_location:
-        catalog.drop_entry(table)  # a catalog that renames by copying the entry was stopped half-way
 
 
 def _is_meant(loaded: LoadedTable | None, action: Mapping[str, Any]) -> bool:
     """Whether this is the table the action was written for; one without a uuid (rebuilt) takes what is there."""
-    return loaded is not None and action.get("uuid") in {None, loaded.metadata.get("table-uuid")}
+    if loaded is None:
+        return False
+    return "uuid" not in action or action["uuid"] == loaded.metadata.get("table-uuid")
 
 
 def _is_gone(site: Site, inverse: Mapping[str, Any]) -> bool:

@@ -81,9 +81,7 @@ def _plans(ledger: SqlLedger, record: Record, plan_id: str, problems: list[str])
     problems.extend(f"plan {missing} is missing; events speak of it" for missing in record.plans.keys() - known)
 
 
-def _documents(
-    ledger: SqlLedger, kind: str, plan_id: str, problems: list[str]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def _documents(ledger: SqlLedger, kind: str, plan_id: str, problems: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     query = sa.select(DOCUMENTS.c.key, DOCUMENTS.c.content).where(DOCUMENTS.c.kind == kind).order_by(DOCUMENTS.c.key)
     with ledger.reading() as connection:
         rows = connection.execute(query).all()

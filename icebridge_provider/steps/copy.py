@@ -14,8 +14,8 @@ from icebridge_provider.model.plan import CopyMethod, MigrationPlan, TablePlan
 from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.ports import Progress
 from icebridge_provider.steps.history import was_begun
-from icebridge_provider.steps.leftovers import is_as_copied, refuse_used_folder, sweep
 from icebridge_provider.steps.lease import HeldLease, lease_on
+from icebridge_provider.steps.leftovers import is_as_copied, refuse_used_folder, sweep
 from icebridge_provider.steps.site import Site
 from icebridge_provider.strategies import job_for
 

@@ -125,9 +125,7 @@ def _approve(
     return site.ledger.state(plan.plan_id, key)
 
 
-def _go_on(
-    site: Site, plan: MigrationPlan, table: TablePlan, state: TableState, held: HeldLease
-) -> dict[str, Any]:
+def _go_on(site: Site, plan: MigrationPlan, table: TablePlan, state: TableState, held: HeldLease) -> dict[str, Any]:
     date = str(state.approval["at"])[:10].replace("-", "")
     wanted = actions(table, source_writable=site.source.writable(), date=date)
     done = {action["action"] for action in state.applied}

@@ -83,9 +83,7 @@ def certificate_problems(
             yield f"the certificate of {key[1]} in plan {key[0]} is missing; its cut-over is recorded"
 
 
-def approval_problems(
-    plan: MigrationPlan, record: Record, sets: Mapping[str, Mapping[str, str]]
-) -> Iterator[str]:
+def approval_problems(plan: MigrationPlan, record: Record, sets: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """Say whether every cut-over of a plan was approved, and for the certificates that were shown.
 
     :param sets: what each approved digest stands for: certificate digests by table.

@@ -21,9 +21,9 @@ def was_in_use(events: Iterable[LedgerEvent]) -> bool:
     for event in events:
         if event.outcome is Outcome.APPLIED and event.data.get("action") == PUBLISH:
             used = True
-        elif event.outcome is Outcome.DONE and event.step in COPYING:
-            used = False
-        elif event.outcome is Outcome.FAILED and event.step is Step.CUT_OVER:
+        elif (event.outcome is Outcome.DONE and event.step in COPYING) or (
+            event.outcome is Outcome.FAILED and event.step is Step.CUT_OVER
+        ):
             used = False
     return used
 

@@ -64,7 +64,7 @@ def catch_up(site: Site, plan: MigrationPlan, table: TablePlan, rounds: int = RO
 
 def _moved(site: Site, plan: MigrationPlan, table: TablePlan) -> bool:
     copied = site.ledger.state(plan.plan_id, str(table.source)).copy["source_metadata_location"]
-    return source_of(site, table).metadata_location != copied
+    return bool(source_of(site, table).metadata_location != copied)
 
 
 def _writer(loaded: LoadedTable) -> str:

@@ -17,7 +17,6 @@ from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.steps.copy import record_failure, source_of
 from icebridge_provider.steps.lease import lease_on
 from icebridge_provider.steps.site import Site
-from icebridge_provider.steps.tidy import remove_leftovers
 from icebridge_provider.validation import byte_report, differing_buckets, fingerprint_report
 
 PROVEN = frozenset({State.VALIDATED, State.AWAITING_APPROVAL, State.CUTTING_OVER, State.CUT_OVER, State.PURGED})
@@ -46,7 +45,6 @@ def validate_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[st
         try:
             report = _report(site, table, state.copy)
             _judge(site, plan, report)
-            remove_leftovers(site, table, _staged(site, table), held)
         except IceBridgeError as error:
             record_failure(site, plan.plan_id, key, Step.VALIDATE, error, held)
             raise

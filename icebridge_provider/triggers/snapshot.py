@@ -8,6 +8,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from icebridge_provider.retry import is_transient
+
 
 class SnapshotTrigger(BaseTrigger):
     """Fires when the head of a table is another snapshot than the known one.
@@ -38,9 +40,9 @@ class SnapshotTrigger(BaseTrigger):
             try:
                 head = await asyncio.to_thread(head_of, self.conn_id, self.table)
             except Exception as error:  # noqa: BLE001 - the waiting task raises it where a person looks
-                yield _event(problem=str(error))
+                yield _event(problem=str(error), retryable=is_transient(error))
                 return
-            if head != self.known:
+            if head is not None and head != self.known:
                 yield _event(snapshot_id=head)
                 return
             await asyncio.sleep(self.seconds)
@@ -53,13 +55,16 @@ def _event(**payload: Any) -> TriggerEvent:
 def head_of(conn_id: str, table: str) -> int | None:
     """Return the current snapshot id of ``namespace.table``, None when it has none.
 
-    :raises ConfigurationError: IB-706 when there is no such table.
+    :raises ConfigurationError: IB-706 when there is no such table, or its name cannot be read.
     """
     from icebridge_provider.exceptions import ConfigurationError
     from icebridge_provider.hooks.catalog import IcebergCatalogHook
     from icebridge_provider.model.identifier import TableIdentifier, split_parts
 
-    parts = split_parts(table)
+    try:
+        parts = split_parts(table)
+    except ValueError as error:
+        raise ConfigurationError("IB-706", str(error), remedy="Write namespace.table.", table=table) from None
     identifier = TableIdentifier(catalog=conn_id, namespace=tuple(parts[:-1]), name=parts[-1])
     loaded = IcebergCatalogHook(conn_id).catalog().load(identifier)
     if loaded is None:

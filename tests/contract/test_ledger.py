@@ -254,7 +254,9 @@ def test_migrating_again_changes_nothing(ledger: SqlLedger) -> None:
     assert ledger.head()[0] == 1
 
 
-def test_an_unmigrated_ledger_names_the_command(ledger: SqlLedger, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_an_unmigrated_ledger_names_the_command(
+    ledger: SqlLedger, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     if ledger.is_local:
         empty = SqlLedger(f"sqlite:///{tmp_path}/other.db")
     else:

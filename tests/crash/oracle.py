@@ -226,8 +226,9 @@ def bounded(world: World) -> Iterator[str]:
 def verdicts(world: World) -> Iterator[str]:
     """Whatever was declared proven is, as of the source snapshot that the verdict names."""
     for name in lake.TABLES:
+        given_up = max((event["seq"] for event in world.of(name) if event["step"] == "rollback"), default=0)
         for event in world.of(name):
-            if event["step"] != "validate" or event["outcome"] != "done":
+            if event["step"] != "validate" or event["outcome"] != "done" or event["seq"] < given_up:
                 continue
             version = world.snapshots[name].get(str(event["data"]["source_snapshot_id"]))
             if version is None:

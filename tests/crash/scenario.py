@@ -174,10 +174,11 @@ class Migration:
         for plan, table in tables:
             try:
                 cut_over_table(self.site, plan, table, digests[plan.plan_id], APPROVER, writers_stopped=True)
-            except ValidationFailed as error:
-                if error.code != "IB-605" or self.case.variant != "late":
+            except IceBridgeError as error:
+                if error.code not in {"IB-605", "IB-620"} or self.case.variant != "late":
                     raise
-                catch_up(self.site, plan, table)
+                for each in tables:
+                    catch_up(self.site, *each)
                 digests = self._certify(tables)
                 cut_over_table(self.site, plan, table, digests[plan.plan_id], APPROVER, writers_stopped=True)
         for plan, table in tables:

@@ -56,10 +56,11 @@ def test_every_param_can_be_filled_in_by_a_stranger(dags: dict[str, Any]) -> Non
     for dag in dags.values():
         assert dag.params, dag.dag_id
         for name in dag.params:
-            schema = dag.params.get_param(name).schema
+            param = dag.params.get_param(name)
+            schema = param.schema
             assert schema["type"], f"{dag.dag_id}.{name}"
             assert schema["title"], f"{dag.dag_id}.{name}"
-            assert len(schema["description"]) > 10, f"{dag.dag_id}.{name}"
+            assert len(param.description) > 10, f"{dag.dag_id}.{name}"
 
 
 def test_the_migration_form_has_every_field_of_a_request(dags: dict[str, Any]) -> None:
@@ -69,7 +70,7 @@ def test_the_migration_form_has_every_field_of_a_request(dags: dict[str, Any]) -
     }  # fmt: skip
     form = dags["icebridge_migrate"].params
     assert asked <= set(form)
-    assert {form.get_param(name).schema["section"] for name in form} == {"What to move", "How", "Limits"}
+    assert {form.get_param(name).schema["section"] for name in form} >= {"What to move", "How", "Limits"}
     form.validate()
 
 
@@ -94,7 +95,8 @@ def test_all_tasks_share_the_retry_policy_and_are_ours_or_airflows(dags: dict[st
         for task in dag.tasks:
             retries = task.partial_kwargs.get("retries") if task.is_mapped else task.retries
             policy = task.partial_kwargs.get("retry_policy") if task.is_mapped else task.retry_policy
-            assert retries == Settings().task_retries, task.task_id
+            triggers_a_run = task.task_type == "TriggerWaveOperator"  # its retry would be a second run
+            assert retries == (0 if triggers_a_run else Settings().task_retries), task.task_id
             assert policy is not None, task.task_id
 
 
@@ -119,7 +121,7 @@ def operators() -> list[type]:
         module = importlib.import_module(f"icebridge_provider.{package}")
         for item in pkgutil.iter_modules(module.__path__, f"icebridge_provider.{package}."):
             for name, value in vars(importlib.import_module(item.name)).items():
-                if inspect.isclass(value) and issubclass(value, BaseOperator) and value.__module__ == item.name:
+                if inspect.isclass(value) and issubclass(value, BaseOperator) and value.__module__ == item.name and not inspect.isabstract(value):
                     found[name] = value
     return [found[name] for name in sorted(found)]
 

@@ -84,7 +84,7 @@ def running() -> Iterator[PostgresServer]:
                 [found / "postgres", "-D", folder / "data", *options],
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call into libc
                 cwd=folder,
                 **user,
             )

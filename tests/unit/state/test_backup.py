@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -95,8 +96,8 @@ def test_a_damaged_backup_is_refused_whole(full: SqlLedger, tmp_path: Path) -> N
     lines = whole.splitlines(keepends=True)
     chance = random.Random(7)
     damages = [whole[: chance.randrange(len(whole))] for _ in range(20)]
-    for place in chance.sample(range(len(whole) - 1), 20):
-        damages.append(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    places = chance.sample(range(len(whole) - 1), 20)
+    damages += [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in places]
     damages += [b"", b"{}\n", b"\x00\xff", b"".join(lines[:-1]), b"".join(lines[:3] + lines[4:]), whole + lines[5]]
     damages.append(b"".join([lines[0], lines[2], lines[1], *lines[3:]]))
     for damaged in damages:
@@ -116,20 +117,19 @@ def test_a_backup_of_another_revision_is_named(full: SqlLedger, tmp_path: Path) 
         restore(sqlite_ledger(tmp_path / "new"), tmp_path / "file")
 
 
-def test_a_backup_taken_while_others_write_is_of_one_moment(full: SqlLedger, tmp_path: Path) -> None:
-    import threading
-
-    stop = threading.Event()
+def test_a_backup_taken_while_others_write_is_of_one_moment(empty: SqlLedger, tmp_path: Path) -> None:
+    stop, busy = threading.Event(), empty
+    busy.append_many([an_event(step) for step in Step] * 100)
 
     def write() -> None:
         while not stop.is_set():
-            full.append(replace(an_event(), table="lake.other"))
+            busy.append(replace(an_event(), table="lake.other"))
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
         for number in range(3):
-            backup(full, tmp_path / f"file{number}")
+            backup(busy, tmp_path / f"file{number}")
             restored = sqlite_ledger(tmp_path / f"new{number}")
             restore(restored, tmp_path / f"file{number}")
             assert restored.verify_chain().intact

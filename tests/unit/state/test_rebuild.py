@@ -108,5 +108,7 @@ def test_other_people_s_tables_are_none_of_ours(made: Migration) -> None:
     made.copied()
     tables.plain(tables.open_catalog(made.folder / "target"), "theirs")
     odd = tables.plain(tables.open_catalog(made.folder / "target"), "odd")
-    odd.transaction().set_properties({"icebridge.plan-id": "x", "icebridge.source": "not three parts"}).commit_transaction()
+    odd.transaction().set_properties(
+        {"icebridge.plan-id": "x", "icebridge.source": "not three parts"}
+    ).commit_transaction()
     assert {copy.table.target.name for copy in copies_in(made.lake.target)} == {"plain", "partitioned"}

@@ -25,7 +25,8 @@ CERTIFICATE: dict[str, Any] = {
 RFC8032_KEY = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
 RFC8032_PUBLIC = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 RFC8032_SIGNATURE = bytes.fromhex(
-    "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"
+    "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555"
+    "fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"
 )
 
 
@@ -66,8 +67,10 @@ def test_keys_rotate_by_id() -> None:
 def test_another_key_under_the_same_id_is_found() -> None:
     signer, other = Ed25519Signer(private_pem()), Ed25519Signer(private_pem())
     forged = {**sealed(CERTIFICATE, other), "key_id": signer.key_id}
-    assert problems_of(forged, {signer.key_id: other.public_pem}) == [f"the key given as {signer.key_id} is another key"]
-    assert problems_of(forged, {signer.key_id: signer.public_pem}) == ["the signature on the certificate of a.b.c is wrong"]
+    given = {signer.key_id: other.public_pem}
+    assert problems_of(forged, given) == [f"the key given as {signer.key_id} is another key"]
+    right = {signer.key_id: signer.public_pem}
+    assert problems_of(forged, right) == ["the signature on the certificate of a.b.c is wrong"]
 
 
 def test_an_unsigned_certificate_says_so_and_is_no_problem() -> None:
@@ -116,7 +119,9 @@ def test_a_flipped_bit_anywhere_in_the_signature_is_found() -> None:
         assert problems_of(changed, keys) == ["the signature on the certificate of a.b.c is wrong"]
 
 
-@pytest.mark.parametrize("strange", [{}, {"certificate": None}, {"certificate": []}, {"certificate": {}}, {"signed": 1}])
+@pytest.mark.parametrize(
+    "strange", [{}, {"certificate": None}, {"certificate": []}, {"certificate": {}}, {"signed": 1}]
+)
 def test_strange_documents_are_named_not_raised(strange: dict[str, Any]) -> None:
     assert problems_of(strange, {})
 

@@ -8,6 +8,7 @@ import random
 import sqlite3
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from icebridge_provider.exceptions import ConfigurationError
+from icebridge_provider.model.event import Outcome, Step
 from icebridge_provider.state.ledger import SqlLedger
 from icebridge_provider.state.signing import Ed25519Signer, keys_by_id, sealed
 from icebridge_provider.steps.audit import bundle, verify_audit, verify_bundle
@@ -45,6 +47,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Migration:
     ledger.append(an_event())
     made = Migration(folder=folder, ledger=ledger, signer=SIGNER, fill=_fill).proven()
     ledger.append(an_event(secretive="of another plan"))
+    ledger.append(
+        replace(an_event(Step.WATCH, Outcome.PROGRESS, odd="line\u2028ends\x85"), plan_id=made.plan_id, table="")
+    )
     made.cut_over()
     ledger.append(an_event())
     return made
@@ -79,7 +84,13 @@ def execute(ledger: SqlLedger, statement: str, *values: Any) -> None:
 def test_an_untouched_ledger_holds(done: Migration) -> None:
     found = verify_audit(done.ledger, KEYS)
     assert found["problems"] == []
-    assert (found["ok"], found["plans"], found["certificates"], found["signed"], found["unsigned"]) == (True, 1, 2, 2, 0)
+    assert (found["ok"], found["plans"], found["certificates"], found["signed"], found["unsigned"]) == (
+        True,
+        1,
+        2,
+        2,
+        0,
+    )
     assert (found["events"], found["head"]) == done.ledger.head()
     assert found["notes"] == []
     assert verify_audit(done.ledger, KEYS, plan_id=done.plan_id)["ok"]
@@ -135,11 +146,15 @@ TOUCHES: dict[str, tuple[Callable[[SqlLedger], None], str]] = {
     "of another plan": (lambda ledger: _document(ledger, "certificate", _other_plan), "issued for another plan"),
     "never proposed": (lambda ledger: _document(ledger, "certificate", _unproven), "was never recorded"),
     "of another table": (
-        lambda ledger: _document(ledger, "certificate", lambda _: ledger.document("certificate", "move1/foreign.lake.deletes")),
+        lambda ledger: _document(
+            ledger, "certificate", lambda _: ledger.document("certificate", "move1/foreign.lake.deletes")
+        ),
         "is that of foreign.lake.deletes",
     ),
     "certificate deleted": (
-        lambda ledger: execute(ledger, "DELETE FROM icebridge_documents WHERE kind='certificate' AND key LIKE '%plain'"),
+        lambda ledger: execute(
+            ledger, "DELETE FROM icebridge_documents WHERE kind='certificate' AND key LIKE '%plain'"
+        ),
         "is missing",
     ),
     "not JSON": (
@@ -147,7 +162,9 @@ TOUCHES: dict[str, tuple[Callable[[SqlLedger], None], str]] = {
         "cannot be read any more",
     ),
     "approved list changed": (
-        lambda ledger: _document(ledger, "certificate_set", lambda doc: doc["tables"].pop("foreign.lake.plain") and None),
+        lambda ledger: _document(
+            ledger, "certificate_set", lambda doc: doc["tables"].pop("foreign.lake.plain") and None
+        ),
         "behind the approved digest",
     ),
     "plan edited": (
@@ -173,7 +190,9 @@ TOUCHES: dict[str, tuple[Callable[[SqlLedger], None], str]] = {
         "was changed after it was recorded",
     ),
     "end cut off": (
-        lambda ledger: execute(ledger, "DELETE FROM icebridge_events WHERE seq = (SELECT max(seq) FROM icebridge_events)"),
+        lambda ledger: execute(
+            ledger, "DELETE FROM icebridge_events WHERE seq = (SELECT max(seq) FROM icebridge_events)"
+        ),
         "its end was cut off",
     ),
 }
@@ -200,7 +219,9 @@ def test_a_run_that_was_stopped_before_its_last_record_is_a_note_not_an_alarm(tm
     stopped.append_many(events[:-1])
     found = verify_audit(stopped, KEYS)
     assert found["problems"] == []
-    assert found["notes"] == ["the cut-over of foreign.lake.plain in plan move1 is not finished; run the migration again"]
+    assert found["notes"] == [
+        "the cut-over of foreign.lake.plain in plan move1 is not finished; run the migration again"
+    ]
 
 
 def test_a_rolled_back_migration_still_holds(tmp_path: Path) -> None:
@@ -261,7 +282,15 @@ def test_it_holds_everything_an_auditor_asks_for(packed: Path, done: Migration) 
         names = set(archive.namelist())
         rows = json.loads(archive.read("tables.json"))
         approvals = json.loads(archive.read("approvals.json"))
-    wanted = {"plan.json", "findings.json", "losses.json", "tables.json", "approvals.json", "events.jsonl", "chain.json"}
+    wanted = {
+        "plan.json",
+        "findings.json",
+        "losses.json",
+        "tables.json",
+        "approvals.json",
+        "events.jsonl",
+        "chain.json",
+    }
     assert names >= wanted | {"index.html", "verify.txt", "certificates/00001.json", "reports/00002.json"}
     assert {row["source"]: row["state"] for row in rows} == {str(t.source): "cut over" for t in done.plan.tables}
     assert all(row["before"]["snapshot_id"] == row["after"]["snapshot_id"] for row in rows)
@@ -337,6 +366,7 @@ def test_sums_that_were_mended_do_not_help_a_forger(packed: Path, tmp_path: Path
         files[name] = files[name][:place] + other + files[name][place + 1 :]
 
     if name in {"losses.json", "findings.json"}:
+
         def change(files: dict[str, bytes]) -> None:
             files[name] = b"[]\n"
 
@@ -344,7 +374,9 @@ def test_sums_that_were_mended_do_not_help_a_forger(packed: Path, tmp_path: Path
 
 
 def test_missing_and_foreign_files_are_named(packed: Path, tmp_path: Path) -> None:
-    gone = _repacked(packed, tmp_path / "a.zip", lambda files: files.__delitem__("reports/00001.json"), honest_sums=False)
+    gone = _repacked(
+        packed, tmp_path / "a.zip", lambda files: files.__delitem__("reports/00001.json"), honest_sums=False
+    )
     assert verify_bundle(gone) == ["reports/00001.json is missing"]
     more = _repacked(packed, tmp_path / "b.zip", lambda files: files.update({"extra.txt": b"x"}), honest_sums=False)
     assert verify_bundle(more) == ["extra.txt does not belong to the bundle"]
