@@ -12,7 +12,7 @@ from icebridge_provider.operators.retry import shared_arguments
 from icebridge_provider.operators.wave import wave_tasks
 from icebridge_provider.operators.waves import TriggerWaveOperator, other_waves
 
-PLAN_ID = "{{ ti.xcom_pull(task_ids='plan')['plan_id'] }}"
+PLAN_ID = "{{ (ti.xcom_pull(task_ids='plan') or {}).get('plan_id', '') }}"
 
 with DAG(
     "icebridge_migrate",

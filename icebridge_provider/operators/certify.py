@@ -34,6 +34,7 @@ class CertifyOperator(IceBridgeOperator):
         """
         from icebridge_provider.steps.certify import certify_wave
 
+        skip_without_plan(self.plan_id)
         site, plan = site_of_plan(self.plan_id, context)
         made = certify_wave(site, plan, plan.of_wave(int(self.wave)))
         for table, reason in made["moved"].items():
@@ -68,6 +69,7 @@ class ReportOperator(IceBridgeOperator):
         from icebridge_provider.model.report import ValidationReport
         from icebridge_provider.steps.validate import report_key
 
+        skip_without_plan(self.plan_id)
         site, plan = site_of_plan(self.plan_id, context)
         keys = [report_key(plan.plan_id, table.source) for table in plan.of_wave(int(self.wave))]
         found = [site.ledger.document("report", key) for key in keys]
@@ -103,6 +105,7 @@ class VerdictOperator(IceBridgeOperator):
         """
         from icebridge_provider.steps.status import status
 
+        skip_without_plan(self.plan_id)
         site, plan = site_of_plan(self.plan_id, context)
         names = {str(table.source) for table in plan.of_wave(int(self.wave))}
         rows = [row for row in status(site.ledger, plan.plan_id) if row["source"] in names]
@@ -119,3 +122,11 @@ class VerdictOperator(IceBridgeOperator):
         for row in rows:
             states[row["state"]] = states.get(row["state"], 0) + 1
         return {"plan_id": plan.plan_id, "states": states}
+
+
+def skip_without_plan(plan_id: str) -> None:
+    """Leave a task out that runs whatever happened before it, when what happened is that no plan was made."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    if not plan_id:
+        raise AirflowSkipException("No plan was made: the task plan says why.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
@@ -26,7 +26,9 @@ class Window:
         local = now.astimezone(ZoneInfo(self.zone))
         # croniter's previous firing lies strictly before its start: one microsecond later includes this very instant
         opened: datetime = croniter(self.cron, local + timedelta(microseconds=1)).get_prev(datetime)
-        return opened if now - opened < timedelta(minutes=self.minutes) else None
+        # in UTC: two times of one zone are subtracted by their clocks' faces, whatever was changed in between
+        past = now.astimezone(UTC) - opened.astimezone(UTC)
+        return opened if past < timedelta(minutes=self.minutes) else None
 
     def next_opening(self, now: datetime) -> datetime:
         """Return ``now`` while the window is open, else when it opens next."""

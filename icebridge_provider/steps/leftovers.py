@@ -22,7 +22,7 @@ def sweep(site: Site, table: TablePlan, metadata_location: str, held: HeldLease)
     if loaded is None or loaded.metadata_location != metadata_location:
         return 0
     store = store_of(site.target, loaded)
-    needed = {plain(path) for path in paths_of(store, loaded.metadata)} | {plain(metadata_location)}
+    needed = {plain(path) for path in paths_of(store, loaded.metadata, live=True)} | {plain(metadata_location)}
     left = [path for path, _ in store.list(table.location) if plain(path) not in needed]
     for path in left:
         held.keep()

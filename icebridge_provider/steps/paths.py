@@ -9,9 +9,10 @@ from icebridge_provider.engines.local.manifests import read_manifest, read_manif
 from icebridge_provider.ports import FileStore
 
 
-def paths_of(store: FileStore, metadata: Mapping[str, Any]) -> Iterator[str]:
+def paths_of(store: FileStore, metadata: Mapping[str, Any], *, live: bool = False) -> Iterator[str]:
     """Yield data, delete, manifest, manifest list, statistics and older metadata files of all snapshots kept.
 
+    :param live: leave out files that a manifest names only to say that they were deleted.
     :raises FileNotFoundError: when a manifest list or manifest is gone: nothing can then be proven.
     """
     seen: set[str] = set()
@@ -23,7 +24,7 @@ def paths_of(store: FileStore, metadata: Mapping[str, Any]) -> Iterator[str]:
                 seen.add(path)
                 yield path
                 if path != listed:
-                    yield from (entry.path for entry in read_manifest(store.read(path)))
+                    yield from (entry.path for entry in read_manifest(store.read(path)) if entry.live or not live)
     for key in ("statistics", "partition-statistics"):
         yield from (item["statistics-path"] for item in metadata.get(key, ()))
     yield from (item["metadata-file"] for item in metadata.get("metadata-log", ()))

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.driver import Bench, History, plan_histories, summary
+from tests.crash.plants import TEETH
 from tests.crash.scenario import VARIANTS
+from tests.crash.teeth import bite
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,11 +25,18 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path(options.folder or tempfile.mkdtemp(prefix="icebridge-crash-", dir=_quick()))
     warm_up()
     try:
-        found = matrix(options, folder)
+        found = teeth(options, folder) if options.teeth else matrix(options, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(found, indent=None if options.brief else 1))
-    return 1 if found["violations"] or not found["killed"] else 0
+    return 0 if found["holds"] else 1
+
+
+def teeth(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Plant every bug in turn and see whether it is caught."""
+    names = [name for name in TEETH if name.startswith(options.plant)]
+    bites = sorted(sum(_share(folder, max(1, options.workers), options, names, bite), []), key=lambda item: item["plant"])
+    return {"planted": bites, "caught": sum(item["caught"] for item in bites), "holds": all(b["caught"] for b in bites)}
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -37,7 +46,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--variants", default="", help="only these, separated by commas")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--fresh", action="store_true", help="a new interpreter for every run (seconds each)")
-    parser.add_argument("--plant", default="", help="plant a bug, to see it caught")
+    parser.add_argument("--zombies", action="store_true", help="stop processes, overtake and wake them")
+    parser.add_argument("--teeth", action="store_true", help="plant bugs, to see them caught")
+    parser.add_argument("--plant", default="", help="with --teeth: only bugs that start so")
     parser.add_argument("--folder", default="", help="where histories run; removed afterwards")
     parser.add_argument("--brief", action="store_true", help="one line")
     return parser.parse_args(arguments)
@@ -69,9 +80,16 @@ def matrix(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         counts |= {(seed, variant): Counter(found) for seed, variant, found in part}
     planned = plan_histories(counts, options.seeds, options.point)
     done: list[History] = []
-    for part in _share(folder, workers, options, planned, _run):
+    for part in _share(folder, workers, options, planned, _haunt if options.zombies else _run):
         done += [History(**item) for item in part]
     return summary(done)
+
+
+def _haunt(bench: Bench, item: History) -> dict[str, Any]:
+    from tests.crash.zombie import haunt
+
+    haunt(bench, item)
+    return {name: getattr(item, name) for name in item.__dataclass_fields__}
 
 
 def _count(bench: Bench, item: tuple[int, str]) -> list[Any]:
@@ -88,7 +106,7 @@ def _share(folder: Path, workers: int, options: argparse.Namespace, items: list[
     children = []
     for number in range(workers):
         mine = items[number::workers]
-        bench = Bench(folder=folder / f"worker-{number}", fresh=options.fresh, plant=options.plant)
+        bench = Bench(folder=folder / f"worker-{number}", fresh=options.fresh)
         bench.folder.mkdir(parents=True, exist_ok=True)
         bench.beginnings = {path.name for path in bench.folder.glob("beginning-*")}
         child = os.fork()

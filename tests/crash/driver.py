@@ -284,4 +284,5 @@ def summary(histories: list[History]) -> dict[str, Any]:
         "killed": sum(history.reached for history in histories),
         "violations": sum(len(history.violations) for history in histories),
         "seconds": round(sum(history.seconds for history in histories), 1),
+        "holds": bool(points) and all(found["killed"] and not found["violations"] for found in points.values()),
     }

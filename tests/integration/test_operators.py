@@ -316,6 +316,61 @@ def test_only_a_named_person_with_the_tick_cuts_over(lake: Lakes, approval: Any,
     assert "a" not in lake.names("dst")
 
 
+class Asked:
+    """The part of a running task that keeps its own XCom."""
+
+    task_id, map_index = "approve", -1
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+
+    def xcom_pull(self, **asked: Any) -> str:
+        assert asked["task_ids"] == self.task_id
+        return self.digest
+
+
+@pytest.mark.parametrize(
+    ("values", "stands", "code"),
+    [
+        ({"certificate": "d1", "writers_stopped": True}, "d1", ""),
+        ({"certificate": "d1", "writers_stopped": False}, "d1", "IB-709"),
+        ({"certificate": "d1"}, "d1", "IB-709"),
+        ({"certificate": "d0", "writers_stopped": True}, "d1", "IB-703"),
+        ({"certificate": "d1", "writers_stopped": True}, "d2", "IB-703"),
+    ],
+)
+def test_an_answer_holds_for_the_certificate_that_was_shown(
+    airflow_cli_home: Path, values: dict[str, Any], stands: str, code: str
+) -> None:
+    from icebridge_provider.operators.approval import ApproveCutOverOperator, approval_of
+
+    asks = ApproveCutOverOperator(task_id="approve", plan_id="p1", certificate={"digest": stands})
+    event = {
+        "chosen_options": ["Approve"], "params_input": values, "timedout": False,
+        "responded_at": datetime.now(UTC), "responded_by_user": {"id": "1", "name": "maria"},
+    }  # fmt: skip
+    around = {**context(), "ti": Asked("d1")}
+    if code:
+        with pytest.raises(ConfigurationError, match=code):
+            asks.execute_complete(around, event)
+        return
+    answer = asks.execute_complete(around, event)
+    assert approval_of(answer) == ("maria", True, "d1")
+    assert json.loads(json.dumps(answer)) == answer
+
+
+def test_names_from_catalogs_cannot_forge_the_question(airflow_cli_home: Path) -> None:
+    from icebridge_provider.operators.approval import question
+
+    evil = "src.lake.<img src=x>|`x`\n# Approved"
+    certificate = {
+        "digest": "d1", "tables": [evil], "writers": {evil: ["<b>w</b>"]}, "signed": False, "losses": [], "rows": 1,
+    }  # fmt: skip
+    text = question("p1", 0, certificate)
+    assert "<" not in text
+    assert "\n# Approved" not in text
+
+
 # What is tried again
 
 

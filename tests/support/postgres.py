@@ -6,6 +6,7 @@ root), and dies with the test process. A machine without either fails the test a
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import itertools
 import os
@@ -16,8 +17,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import util
 from pathlib import Path
 
@@ -100,16 +102,22 @@ def running() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """One server for the session."""
-    with running() as server:
-        yield server
+def postgres_server() -> PostgresServer:
+    """One server for the whole process, however many modules import this fixture."""
+    return _shared()
 
 
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer) -> str:
     """Address of an empty database."""
     return postgres_server.new_database()
+
+
+@cache
+def _shared() -> PostgresServer:
+    held = ExitStack()
+    atexit.register(held.close)
+    return held.enter_context(running())
 
 
 def _candidates() -> Iterator[Path]:

@@ -118,6 +118,7 @@ def publish_staged(work: Work, metadata_location: str) -> None:
     :raises ConfigurationError: IB-414 when somebody else's table has the name.
     """
     staged = work.job.staged
+    work.progress({"entering": str(staged)})  # raises when the lease is lost: whoever has it may be further already
     with side_effect("copy.namespace"):
         work.catalog.create_namespace(staged.namespace)
     there = work.catalog.load(staged)

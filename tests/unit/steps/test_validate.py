@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from pyiceberg.table import Table
 
 from icebridge_provider.exceptions import ConfigurationError, ValidationFailed
 from icebridge_provider.model.event import Outcome, State, Step
@@ -64,8 +65,6 @@ def _null_for_empty(table: pa.Table) -> pa.Table:
 DAMAGE = [
     (_cell, "changed", "id"),
     (_swap, "changed", "id"),
-    (_lose, "lost", ""),
-    (_twice, "duplicated", ""),
     (_lose_one_double_one, "lost", ""),
     (_null_for_empty, "changed", "name"),
 ]
@@ -89,6 +88,37 @@ def test_a_damaged_row_of_a_rewritten_table_is_named(
     text = str(_fails(m))
     assert kind in text
     assert column in text
+
+
+@pytest.mark.parametrize("damage", [_lose, _twice])
+def test_a_file_with_another_number_of_rows_is_named(tmp_path: Path, damage: Callable[[pa.Table], pa.Table]) -> None:
+    m = Migration(tmp_path, method="insert_select").copied()
+    path = _data_file(m)
+    _rewrite(m, damage)
+    with pytest.raises(ValidationFailed, match=f"IB-505.*{path.name}"):
+        validate_table(m.site, m.plan, m.table)
+    assert m.state.state is State.COPIED
+
+
+def _commit_loss(table: Table) -> None:
+    table.delete("id = 5")
+
+
+def _commit_twice(table: Table) -> None:
+    table.append(shapes.rows(5, 1))
+
+
+def _commit_phantom(table: Table) -> None:
+    table.append(shapes.rows(777, 1))
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"), [(_commit_loss, "lost"), (_commit_twice, "duplicated"), (_commit_phantom, "phantom")]
+)
+def test_a_row_too_few_or_too_many_is_named(tmp_path: Path, damage: Callable[[Table], None], kind: str) -> None:
+    m = Migration(tmp_path, method="insert_select").copied()
+    damage(m.target.native.load_table(("lake", STAGED)))
+    assert f"kind {kind}" in str(_fails(m))
 
 
 def test_one_changed_byte_of_a_copied_file_is_named(tmp_path: Path) -> None:
@@ -117,7 +147,7 @@ def test_a_delete_that_lost_a_position_is_named(tmp_path: Path) -> None:
 
 def test_the_failed_report_is_kept(tmp_path: Path) -> None:
     m = Migration(tmp_path, method="insert_select").copied()
-    _rewrite(m, _lose)
+    _commit_loss(m.target.native.load_table(("lake", STAGED)))
     _fails(m)
     report = m.ledger.document("report", f"{PLAN}/src.lake.t")
     assert report is not None
