@@ -74,7 +74,19 @@ def _catalog() -> dict[str, Any]:
             "placeholders": {"host": "https://catalog.example.com/api", "schema": "s3://bucket/warehouse"},
         },
         "conn-fields": {
-            "type": _field("Kind", "What kind of catalog", ["sql", "rest", "glue", "hive"]),
+            "type": {
+                "label": "Kind",
+                "description": "Properties without a field here go into Extra, by pyiceberg's names",
+                "schema": {"type": ["string", "null"], "enum": ["rest", "glue", "hive", "sql", None]},
+            },
+            "uri": _text("Catalog URI", "Address, when it is not in URI above; for sql an SQLAlchemy URL", secret=True),
+            "warehouse": _text("Catalog warehouse", "Name or location, when it is not in Warehouse above"),
+            "token": _text("Bearer token", "Of a REST catalog, when it is not the password above", secret=True),
+            "credential": _text("OAuth credential", "client-id:client-secret of a REST catalog", secret=True),
+            "s3.endpoint": _text("S3 endpoint", "Of a store that is not AWS: https://s3.example.com"),
+            "s3.region": _text("S3 region", "For example eu-central-1"),
+            "s3.access-key-id": _text("S3 access key", "Empty when the host's role or the catalog gives credentials"),
+            "s3.secret-access-key": _text("S3 secret key", "Belongs to the access key", secret=True),
             "read_only": {
                 "label": "Read-only",
                 "description": "IceBridge then never changes this catalog",
@@ -97,5 +109,7 @@ def _ledger() -> dict[str, Any]:
     }
 
 
-def _field(label: str, description: str, choices: list[str]) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": {"type": "string", "enum": choices}}
+def _text(label: str, description: str, *, secret: bool = False) -> dict[str, Any]:
+    """Return a field of the form; a secret one is shown as dots and masked in logs."""
+    schema: dict[str, Any] = {"type": ["string", "null"], **({"format": "password"} if secret else {})}
+    return {"label": label, "description": description, "schema": schema}

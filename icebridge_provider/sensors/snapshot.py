@@ -56,7 +56,7 @@ class SnapshotSensor(BaseSensorOperator):
         seen = self.poke(context)
         if not seen.is_done:
             self._wait()
-        return int(seen.xcom_value)
+        return int(seen.xcom_value or 0)
 
     def _wait(self) -> None:
         self.defer(

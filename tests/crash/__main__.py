@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str]) -> int:
 def teeth(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Plant every bug in turn and see whether it is caught."""
     names = [name for name in TEETH if name.startswith(options.plant)]
-    bites = sorted(sum(_share(folder, max(1, options.workers), options, names, bite), []), key=lambda item: item["plant"])
+    shares = _share(folder, max(1, options.workers), options, names, bite)
+    bites = sorted(chain.from_iterable(shares), key=lambda item: item["plant"])
     return {"planted": bites, "caught": sum(item["caught"] for item in bites), "holds": all(b["caught"] for b in bites)}
 
 
@@ -56,12 +58,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _quick() -> str | None:
     """Return memory to run in, where there is some: what is tested is the killing, not the disk."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def warm_up() -> None:
     """Import and compile everything once, before processes are forked from this one."""
-    import alembic.command
 
     import icebridge_provider.engines.fingerprint.kernels
     import icebridge_provider.engines.local.reencode  # noqa: F401

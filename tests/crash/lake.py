@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import random
 from decimal import Decimal
 from pathlib import Path
@@ -166,7 +165,7 @@ def _note_snapshots(home: Path, catalog: Catalog) -> None:
     noted = {name: _marked(catalog.load_table(f"{NAMESPACE}.{name}")) for name in TABLES}
     path = home / "snapshots.json"
     path.with_suffix(".part").write_text(json.dumps(noted))
-    os.replace(path.with_suffix(".part"), path)
+    path.with_suffix(".part").replace(path)
 
 
 def _marked(table: Table) -> dict[str, int]:

@@ -274,7 +274,7 @@ def _purged(world: World, name: str) -> Iterator[str]:
         return
     if world.entry("source", name) or world.archived(name):
         yield f"I5 {name}: the source was not purged"
-    left = [path for path in (world.home / "source" / "warehouse" / lake.NAMESPACE / name).rglob("*.parquet")]
+    left = list((world.home / "source" / "warehouse" / lake.NAMESPACE / name).rglob("*.parquet"))
     if left:
         yield f"I7 {name}: {len(left)} data files of the purged source are left"
 

@@ -74,7 +74,7 @@ def unguarded_in(texts: Mapping[str, str]) -> list[Effect]:
 
 def _always_guarded(function: str, file: str, uses: list[Use], seen: frozenset[str]) -> bool:
     """Say whether every use of a function stands in a ``side_effect``, or in a function of which that is true."""
-    name = function.split(".")[-1]
+    name = function.rsplit(".", maxsplit=1)[-1]
     if name in seen:
         return True
     stem = Path(file).stem
@@ -100,7 +100,13 @@ def points() -> set[str]:
 def _names_of(node: ast.AST) -> Iterator[str]:
     if not isinstance(node, ast.Call) or not node.args:
         return
-    name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    name = (
+        node.func.id
+        if isinstance(node.func, ast.Name)
+        else node.func.attr
+        if isinstance(node.func, ast.Attribute)
+        else ""
+    )
     on_work = isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value).endswith("work")
     if name != "side_effect" and not (name == "write" and on_work):
         return
@@ -135,9 +141,7 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _use(self, name: str) -> None:
-        self.uses.append(
-            Use(name=name, file=self._file, function=".".join(self._functions), guarded=self._guards > 0)
-        )
+        self.uses.append(Use(name=name, file=self._file, function=".".join(self._functions), guarded=self._guards > 0))
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self._functions.append(node.name)
@@ -174,6 +178,6 @@ def _changes(node: ast.Call) -> bool:
     return (
         (name in CATALOG and on in CATALOGS)
         or (name in FILES and on in STORES)
-        or (name in DATABASE and on in {"sa"})
+        or (name in DATABASE and on == "sa")
         or (name in OS and (on in {"os", "shutil"} or (name not in {"replace", "rename"})))
     )

@@ -243,7 +243,7 @@ def _done(home: Path, commands: Sequence[str]) -> int:
 def _write(path: Path, value: Any) -> None:
     part = path.with_suffix(".part")
     part.write_text(json.dumps(value))
-    os.replace(part, path)
+    part.replace(path)
 
 
 def main(arguments: Sequence[str]) -> int:

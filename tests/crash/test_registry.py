@@ -13,6 +13,7 @@ ALLOWED = {
     "state/backup.py:backup:partial.unlink": "removes its own half",
     "state/database.py:__init__:Path(self.url.database).parent.mkdir": "an empty folder for the ledger's file",
 }
+FREE = "def free(store):\n    store.delete(1)\n"
 
 
 def test_every_side_effect_has_a_crash_point() -> None:
@@ -31,7 +32,7 @@ def test_what_is_allowed_is_still_there() -> None:
         "def copy(work):\n    with side_effect('x'):\n        pass\n    work.target.write(1, 2)",
         "def copy(store):\n    with side_effect('x'):\n        def later():\n            store.delete(1)",
         "def copy(site):\n    site.target.drop_entry(1)",
-        "def free(store):\n    store.delete(1)\ndef one(s):\n    with side_effect('x'):\n        free(s)\ndef two(s):\n    free(s)",
+        FREE + "def one(s):\n    with side_effect('x'):\n        free(s)\ndef two(s):\n    free(s)",
         "import os\ndef f():\n    os.replace(1, 2)",
         "import sqlalchemy as sa\ndef f(c):\n    c.execute(sa.insert(T))",
     ],
@@ -44,8 +45,9 @@ def test_a_side_effect_without_a_crash_point_is_found(text: str) -> None:
     "text",
     [
         "def copy(work):\n    with side_effect('x'):\n        work.catalog.register(1, 2)",
-        "def free(store):\n    store.delete(1)\ndef one(s):\n    with side_effect('x'):\n        free(s)",
-        "def one(work):\n    def write():\n        work.target.write(1)\n    with side_effect('x'):\n        call(write)",
+        FREE + "def one(s):\n    with side_effect('x'):\n        free(s)",
+        "def one(work):\n    def write():\n        work.target.write(1)\n"
+        "    with side_effect('x'):\n        call(write)",
         "def f(text):\n    return text.replace('a', 'b')",
     ],
 )

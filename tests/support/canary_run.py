@@ -1,4 +1,4 @@
-"""A whole migration in one process whose connections and tables are full of credentials, for tests/system/test_canaries.py.
+"""A migration in one process whose connections and tables are full of credentials, for tests/system/test_canaries.py.
 
 ``python -m tests.support.canary_run FOLDER`` reads FOLDER/connections.json and FOLDER/properties.json, writes what it
 makes into FOLDER/home and FOLDER/out, and prints a JSON summary as its last line.

@@ -14,11 +14,11 @@ from pyiceberg.table import Table
 
 from icebridge_provider.catalogs.iceberg import IcebergCatalog
 from icebridge_provider.engines.local.engine import LocalEngine
-from icebridge_provider.model.event import Actor, LedgerEvent, Outcome, State, Step, TableState
+from icebridge_provider.model.event import Actor, LedgerEvent, Outcome, Step, TableState
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.plan import MigrationPlan, MigrationRequest, TablePlan
 from icebridge_provider.model.settings import Settings
-from icebridge_provider.ports import Progress
+from icebridge_provider.ports import Lease, Progress
 from icebridge_provider.state.ledger import SqlLedger
 from icebridge_provider.state.signing import Ed25519Signer
 from icebridge_provider.steps.certify import certify_wave
@@ -101,9 +101,7 @@ class Migration:
         request = MigrationRequest(
             source_conn_id="src", target_conn_id="dst", method=self.method, **{**losses, **zero, **self.request}
         )
-        return make_plan(
-            self.source, self.target, self.ledger, request, self.settings, Actor(), NOW, plan_id=PLAN
-        )
+        return make_plan(self.source, self.target, self.ledger, request, self.settings, Actor(), NOW, plan_id=PLAN)
 
     @property
     def table(self) -> TablePlan:
@@ -184,4 +182,35 @@ class Migration:
         return table
 
 
-__all__ = ["NOW", "PLAN", "Migration", "Outcome", "State", "Step"]
+class Stopped(BaseException):
+    """The process ends here."""
+
+
+class StoppingLedger:
+    """A ledger whose process dies right before it writes its ``number``-th event from now on."""
+
+    def __init__(self, ledger: object, number: int) -> None:
+        self._ledger = ledger
+        self._left = number
+
+    def append(self, event: LedgerEvent, lease: Lease | None = None) -> LedgerEvent:
+        self._left -= 1
+        if self._left < 0:
+            raise Stopped
+        return self._ledger.append(event, lease)  # type: ignore[attr-defined, no-any-return]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._ledger, name)
+
+
+EVENTS = 9  # of a cut-over: approve, started, three intents with three applied, done
+
+
+def dies_before(m: Migration, digest: str, number: int) -> bool:
+    """Cut over in a process that dies before its ``number``-th event; False when it ends before that."""
+    site = replace(m.site, ledger=StoppingLedger(m.ledger, number))  # type: ignore[arg-type]
+    try:
+        cut_over_table(site, m.plan, m.table, digest, "ada", True)
+    except Stopped:
+        return True
+    return False

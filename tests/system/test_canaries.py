@@ -93,9 +93,11 @@ def connections(canaries: Canaries, source: str, target: str, ledger_port: int, 
     """
     secret = canaries.values
     pair = base64.b64encode(f"user:{secret['authorization header']}".encode()).decode()
-    storage = {
-        name: secret[name] for name in ("s3.secret-access-key", "s3.session-token", "adls.account-key")
-    } | {"s3.access-key-id": "AKIA" + "Q" * 16, "token": secret["REST bearer"], "header.Authorization": f"Basic {pair}"}
+    storage = {name: secret[name] for name in ("s3.secret-access-key", "s3.session-token", "adls.account-key")} | {
+        "s3.access-key-id": "AKIA" + "Q" * 16,
+        "token": secret["REST bearer"],
+        "header.Authorization": f"Basic {pair}",
+    }
     password = quote(secret["password in an SQL uri"], safe="")
 
     def catalog(uri: str, **more: str) -> dict[str, Any]:
@@ -254,7 +256,7 @@ def test_what_was_searched_is_what_people_and_machines_read(ran: Ran) -> None:
         found = [name for name in texts if re.fullmatch(wanted, name)]
         assert found, f"{wanted} not in {sorted(texts)}"
         assert all(len(texts[name]) > 20 for name in found)
-    for part in (b"INSERT INTO \"xcom\"", b"INSERT INTO \"rendered_task_instance_fields\""):
+    for part in (b'INSERT INTO "xcom"', b'INSERT INTO "rendered_task_instance_fields"'):
         assert part in texts["Airflow's database"]
     for part in (b"icebridge status", b'"state"', b"IB-201"):
         assert part in texts["output"]

@@ -22,9 +22,7 @@ for number in range(3):
 
 def run(crash: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "ICEBRIDGE_CRASH": crash}
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from icebridge_provider.exceptions import ConfigurationError, FencedOut, TransientError, ValidationFailed
-from icebridge_provider.model.event import LedgerEvent, Outcome, State, Step
+from icebridge_provider.model.event import Outcome, State, Step
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.plan import Approval
 from icebridge_provider.model.settings import Settings
@@ -18,31 +18,10 @@ from icebridge_provider.ports import Lease
 from icebridge_provider.steps.certify import certify_wave
 from icebridge_provider.steps.cut_over import cut_over_table
 from icebridge_provider.steps.sync import catch_up
-from tests.support.migration import PLAN, Migration
+from tests.support.migration import EVENTS, PLAN, Migration, dies_before
 
 ARCHIVED = "t__archived_20260110"
 STAGED = "t__icebridge_p1"
-
-
-class Stopped(BaseException):
-    """The process ends here."""
-
-
-class StoppingLedger:
-    """A ledger whose process dies right before it writes its ``number``-th event from now on."""
-
-    def __init__(self, ledger: object, number: int) -> None:
-        self._ledger = ledger
-        self._left = number
-
-    def append(self, event: LedgerEvent, lease: Lease | None = None) -> LedgerEvent:
-        self._left -= 1
-        if self._left < 0:
-            raise Stopped
-        return self._ledger.append(event, lease)  # type: ignore[attr-defined, no-any-return]
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._ledger, name)
 
 
 def test_the_copy_becomes_the_table_and_the_source_is_archived(tmp_path: Path) -> None:
@@ -227,23 +206,11 @@ def test_a_taken_target_name_leaves_somebody_elses_table_alone(tmp_path: Path) -
     assert m.state.state is State.VALIDATED
 
 
-def _dies_before(m: Migration, digest: str, number: int) -> bool:
-    site = replace(m.site, ledger=StoppingLedger(m.ledger, number))  # type: ignore[arg-type]
-    try:
-        cut_over_table(site, m.plan, m.table, digest, "ada", True)
-    except Stopped:
-        return True
-    return False
-
-
-EVENTS = 9  # approve, started, three intents with three applied, done
-
-
 @pytest.mark.parametrize("number", range(EVENTS))
 def test_it_goes_on_from_every_event(tmp_path: Path, number: int) -> None:
     m = Migration(tmp_path)
     digest, before = m.certified(), m.rows("source", "t")
-    assert _dies_before(m, digest, number)
+    assert dies_before(m, digest, number)
     m.later(days=1)  # the archive's name keeps the date of the approval
     done = m.cut_over(digest)
     assert m.state.state is State.CUT_OVER
@@ -257,14 +224,14 @@ def test_it_goes_on_from_every_event(tmp_path: Path, number: int) -> None:
 
 def test_the_number_of_events_is_the_one_tried_above(tmp_path: Path) -> None:
     m = Migration(tmp_path)
-    assert not _dies_before(m, m.certified(), EVENTS)
+    assert not dies_before(m, m.certified(), EVENTS)
 
 
 @pytest.mark.parametrize("number", range(2, 5))
 def test_a_source_that_moved_between_crash_and_resume_is_not_left_behind(tmp_path: Path, number: int) -> None:
     m = Migration(tmp_path)
     digest = m.certified()
-    assert _dies_before(m, digest, number)  # the source has its name still
+    assert dies_before(m, digest, number)  # the source has its name still
     assert m.entries("source") == {"t"}
     m.append()
     with pytest.raises(ValidationFailed, match="IB-605"):
@@ -280,7 +247,7 @@ def test_a_source_that_moved_between_crash_and_resume_is_not_left_behind(tmp_pat
 def test_a_source_that_was_made_anew_after_the_archive_is_left_alone(tmp_path: Path) -> None:
     m = Migration(tmp_path)
     digest = m.certified()
-    assert _dies_before(m, digest, 5)  # archived, and the ledger was not told
+    assert dies_before(m, digest, 5)  # archived, and the ledger was not told
     assert m.entries("source") == {ARCHIVED}
     m.occupy("source", "t")
     m.cut_over(digest)
@@ -319,7 +286,7 @@ def test_every_action_is_plain_json_and_carries_its_inverse(tmp_path: Path) -> N
     for writable in (True, False):
         listed = actions(table, source_writable=writable, date="20260110")
         assert json.loads(json.dumps(listed)) == list(listed)
-        assert [action["action"] for action in listed][0] == "publish"
+        assert listed[0]["action"] == "publish"
         assert all("inverse" in action for action in listed)
 
 

@@ -43,9 +43,7 @@ def test_one_failure_is_no_share() -> None:
 
 
 def test_a_table_that_failed_once_and_came_through_does_not_count() -> None:
-    mended = [
-        TableState(plan_id="p", table=f"s.a.t{n}", state=State.COPIED, failures={"copy": 2}) for n in range(50)
-    ]
+    mended = [TableState(plan_id="p", table=f"s.a.t{n}", state=State.COPIED, failures={"copy": 2}) for n in range(50)]
     check_failures(mended, Settings())
 
 

@@ -13,8 +13,7 @@ from icebridge_provider.model.settings import Settings
 from icebridge_provider.steps.purge import orphans, purge_table
 from icebridge_provider.steps.rollback import rollback_table
 from tests.support import tables as shapes
-from tests.support.migration import PLAN, Migration
-from tests.unit.steps.test_cut_over import Stopped, StoppingLedger
+from tests.support.migration import PLAN, Migration, Stopped, StoppingLedger
 
 ARCHIVED = "t__archived_20260110"
 
