@@ -246,6 +246,8 @@ class IcebergCatalog:
             return entry is not None
 
         if not there():
+            if self.kind == "sql":  # the others look themselves; here a broken entry would be made
+                self._refuse_missing(table, metadata_location)
             self._change(
                 attempt,
                 lambda: self.native.register_table((*table.namespace, table.name), metadata_location),
@@ -382,6 +384,13 @@ class IcebergCatalog:
     def _refuse_if_read_only(self, what: str) -> None:
         if self._read_only:
             raise refusals.read_only(self._name, what)
+
+    def _refuse_missing(self, table: TableIdentifier, metadata_location: str) -> None:
+        read = f"read {metadata_location}"
+        try:
+            self._read(read, lambda: self.store().read(metadata_location), keep=(FileNotFoundError,))
+        except FileNotFoundError:
+            raise entries.unreadable(table, metadata_location, "the file is not there") from None
 
     def _refuse_dotted(self, namespace: tuple[str, ...]) -> None:
         if self.kind == "sql" and any("." in part for part in namespace):

@@ -15,7 +15,7 @@ from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.ports import Progress
 from icebridge_provider.steps.history import was_begun
 from icebridge_provider.steps.lease import HeldLease, lease_on
-from icebridge_provider.steps.leftovers import is_as_copied, refuse_used_folder, sweep
+from icebridge_provider.steps.leftovers import is_as_copied, refuse_used_folder, sweep, take_back
 from icebridge_provider.steps.site import Site
 from icebridge_provider.strategies import job_for
 
@@ -98,6 +98,9 @@ def run_copy(
         result = _result(job, engine.poll(engine.submit(job, token)))
         if again or table.method is CopyMethod.INSERT_SELECT:
             sweep(site, table, result.metadata_location, held)
+    except FencedOut:
+        take_back(site, plan, table, token)
+        raise
     except IceBridgeError as error:
         record_failure(site, plan.plan_id, key, step, error, held)
         raise

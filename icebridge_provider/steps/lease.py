@@ -34,6 +34,16 @@ class HeldLease:
             return self.lease
 
 
+def busy(what: str, seconds: int) -> TransientError:
+    """Return the error for what another process has a lease on."""
+    return TransientError(
+        "IB-600",
+        f"Another process works on {what}.",
+        remedy=f"Wait for it; if it died, this is free again {seconds} s after its last sign of life.",
+        held=what,
+    )
+
+
 @contextmanager
 def lease_on(site: Site, table: TablePlan) -> Iterator[HeldLease]:
     """Hold the lease on ``table.target``.
@@ -43,13 +53,7 @@ def lease_on(site: Site, table: TablePlan) -> Iterator[HeldLease]:
     key = str(table.target)
     lease = site.ledger.acquire(key, site.owner, site.settings.lease_seconds)
     if lease is None:
-        raise TransientError(
-            "IB-600",
-            f"Another process works on {key}.",
-            remedy=f"Wait for it; if it died, the table is free again {site.settings.lease_seconds} s after its last "
-            "sign of life.",
-            table=key,
-        )
+        raise busy(key, site.settings.lease_seconds)
     held = HeldLease(site, lease)
     try:
         yield held

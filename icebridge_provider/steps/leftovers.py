@@ -6,7 +6,8 @@ from icebridge_provider.crash import side_effect
 from icebridge_provider.engines.local.engine import store_of
 from icebridge_provider.engines.local.metadata import metadata_file
 from icebridge_provider.exceptions import ConfigurationError
-from icebridge_provider.model.plan import TablePlan
+from icebridge_provider.model.event import State
+from icebridge_provider.model.plan import MigrationPlan, TablePlan
 from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.steps.lease import HeldLease
 from icebridge_provider.steps.paths import paths_of, plain
@@ -29,6 +30,21 @@ def sweep(site: Site, table: TablePlan, metadata_location: str, held: HeldLease)
         with side_effect("copy.delete_leftover"):
             store.delete(path)
     return len(left)
+
+
+def take_back(site: Site, plan: MigrationPlan, table: TablePlan, token: str) -> None:
+    """Remove the staged entry that this process made after it had lost the lease, when the table is published already.
+
+    No catalog knows of our leases, so a process that slept between its last look and the entry makes it too late.
+    Before the table is published the staged name belongs to whoever holds the lease: nothing is touched then.
+    """
+    if site.ledger.state(plan.plan_id, str(table.source)).state not in {State.CUT_OVER, State.PURGED}:
+        return
+    late = site.target.load(table.staged)
+    if late is None or late.properties.get("icebridge.token") != token or site.target.load(table.target) is None:
+        return
+    with side_effect("copy.take_back"):
+        site.target.drop_entry(table.staged)
 
 
 def refuse_used_folder(site: Site, table: TablePlan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -20,8 +21,11 @@ from icebridge_provider.planning.edited import check_folders, check_plan, rename
 from icebridge_provider.planning.requests import check_request
 from icebridge_provider.ports import Catalog, Ledger
 from icebridge_provider.steps.inventory import load_inventory, take_inventory
+from icebridge_provider.steps.lease import busy
 from icebridge_provider.steps.plan_context import WORKERS, context_for
 from icebridge_provider.steps.plan_file import load_plan_file, read_plan_file, reseal_plan_file, save_plan_file
+
+RECORDING_SECONDS = 30
 
 
 def make_plan(
@@ -114,13 +118,29 @@ def _kept(ledger: Ledger, source: Catalog, request: MigrationRequest, plan_id: s
 
 
 def _keep(plan: MigrationPlan, ledger: Ledger, actor: Actor) -> None:
-    """Record the plan and its events; all events are one transaction, so they are there or not."""
+    """Record the plan and its events; all events are one transaction, so they are there or not.
+
+    They are recorded once: a second time they would take tables back to *planned* that are further already.
+
+    :raises TransientError: IB-600 while another process records the same plan.
+    """
     with side_effect("plan.save"):
         ledger.save_plan(plan)
-    if any(event.step is Step.PLAN and not event.table for event in ledger.events(plan.plan_id)):
+    if _is_recorded(plan, ledger):
         return
-    with side_effect("plan.record"):
-        ledger.append_many(list(_events(plan, actor)))
+    lease = ledger.acquire(f"plan {plan.plan_id}", uuid.uuid4().hex, RECORDING_SECONDS)
+    if lease is None:
+        raise busy(f"the plan {plan.plan_id}", RECORDING_SECONDS)
+    try:
+        if not _is_recorded(plan, ledger):
+            with side_effect("plan.record"):
+                ledger.append_many(list(_events(plan, actor)), lease)
+    finally:
+        ledger.release(lease)
+
+
+def _is_recorded(plan: MigrationPlan, ledger: Ledger) -> bool:
+    return any(event.step is Step.PLAN for event in ledger.events(plan.plan_id, ""))
 
 
 def _events(plan: MigrationPlan, actor: Actor) -> Iterator[LedgerEvent]:

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
@@ -116,8 +117,8 @@ def _share(folder: Path, workers: int, options: argparse.Namespace, items: list[
             try:
                 (bench.folder / "out.json").write_text(json.dumps([call(bench, item) for item in mine]))
                 status = 0
-            except RuntimeError as error:
-                print(error, file=sys.stderr)
+            except Exception:  # noqa: BLE001 - whatever it is, the parent only sees that this process failed
+                traceback.print_exc()
             finally:
                 sys.stderr.flush()
                 os._exit(status)

@@ -34,7 +34,7 @@ TEETH = {
     "purge_without_path_proof": Teeth(point="purge.list.after", says="I7", variant="shared"),
     "append_twice": Teeth(point="copy.register.after", says="I10", variant="late"),
     "deletes_lost_and_nobody_looks": Teeth(point="certify.set.after", says="I3"),
-    "no_catch_up": Teeth(point="certify.set.after", says="I3"),
+    "no_catch_up": Teeth(point="certify.set.after", says="said to be written after the cut-over"),
     "rollback_deletes_what_was_used": Teeth(point="rollback.publish.before", says="I1", variant="rollback"),
     "rollback_forgets_open_intent": Teeth(point="cut_over.publish.after", says="I5", variant="abort"),
     "no_intent": Teeth(point="cut_over.archive.after", says="I8"),

@@ -19,7 +19,10 @@ def bite(bench: Bench, name: str) -> dict[str, Any]:
     said: list[str] = []
     for passage in range(1, MOST_PASSAGES + 1):
         history = History(point=teeth.point, passage=passage, seed=teeth.seed, variant=teeth.variant)
-        (haunt if teeth.zombies else bench.history)(history)
+        if teeth.zombies:
+            haunt(bench, history)
+        else:
+            bench.history(history)
         said = history.violations
         if any(teeth.says in text for text in said) or not history.reached:
             break

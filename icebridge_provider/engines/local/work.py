@@ -118,17 +118,20 @@ def publish_staged(work: Work, metadata_location: str) -> None:
     :raises ConfigurationError: IB-414 when somebody else's table has the name.
     """
     staged = work.job.staged
-    work.progress({"entering": str(staged)})  # raises when the lease is lost: whoever has it may be further already
     with side_effect("copy.namespace"):
         work.catalog.create_namespace(staged.namespace)
     there = work.catalog.load(staged)
+    entering = {"entering": str(staged)}
+    work.progress(entering)  # raises when the lease is lost: whoever has it may be further already
     if there is not None and there.metadata_location != metadata_location:
         if there.properties.get("icebridge.plan-id") != work.job.plan_id:
             raise faults.name_taken(staged)
         with side_effect("copy.drop_staged"):
             work.catalog.drop_entry(staged)
+        work.progress(entering)
     with side_effect("copy.register"):
         work.catalog.register(staged, metadata_location)
+    work.progress(entering)  # the caller takes back what was entered too late
 
 
 def _rows(parsed: Callable[[str, Callable[[bytes], Any]], Any], metadata: Mapping[str, Any]) -> int:

@@ -120,8 +120,9 @@ def test_progress_counts_up_to_all(lake: CopyLake) -> None:
     tables.partitioned(lake.native)
     told: list[Mapping[str, Any]] = []
     result = lake.run(lake.job("partitioned"), progress=told.append)
-    assert told[0]["files"] == 0
-    assert told[-1] == {
+    counted = [each for each in told if "files" in each]
+    assert counted[0]["files"] == 0
+    assert counted[-1] == {
         "files": result.files_copied,
         "files_total": result.files_copied,
         "bytes": result.bytes_copied,
