@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.model.identifier import TableIdentifier
+from icebridge_provider.model.redaction import scrubbed
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -65,6 +66,7 @@ def parse_metadata(table: TableIdentifier, location: str, data: bytes) -> dict[s
 
 def unreadable(table: TableIdentifier, location: str, why: str) -> ConfigurationError:
     """Return the error for an entry whose metadata file is missing or broken."""
+    location = scrubbed(location)
     return ConfigurationError(
         "IB-204",
         f"The metadata of {table} cannot be read: {why} ({location or 'location unknown'}).",

@@ -12,6 +12,7 @@ from icebridge_provider.catalogs.faults import Attempt, error_for, host_of, said
 from icebridge_provider.catalogs.native import kind_of, open_native
 from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, TransientError
 from icebridge_provider.model.identifier import TableIdentifier
+from icebridge_provider.model.redaction import scrubbed
 from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.retry import transient
 
@@ -377,7 +378,7 @@ class IcebergCatalog:
             raise
 
     def _attempt(self, what: str, right: str) -> Attempt:
-        return Attempt(catalog=self._name, host=self.host, what=what, right=right)
+        return Attempt(catalog=self._name, host=self.host, what=scrubbed(what), right=right)
 
     # Refusals
 

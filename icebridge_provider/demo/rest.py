@@ -8,9 +8,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 FINAL = {"success", "failed"}
+NOTICED = timedelta(seconds=5)
 
 
 class AirflowClient:
@@ -60,9 +62,13 @@ class AirflowClient:
         return True
 
     def approvals(self) -> list[dict[str, Any]]:
-        """Questions that wait for a person."""
+        """Questions that have waited for a person for a few seconds.
+
+        A task that is answered before the scheduler has noticed that it waits is taken for a dead one: it starts over.
+        """
         found = self.get("/dags/~/dagRuns/~/hitlDetails?response_received=false&limit=100")
-        return list(found["hitl_details"])
+        latest = datetime.now(UTC) - NOTICED
+        return [item for item in found["hitl_details"] if datetime.fromisoformat(item["created_at"]) < latest]
 
     def answer(self, question: Mapping[str, Any], option: str, values: Mapping[str, Any]) -> None:
         """Choose an option of a question and fill in its form."""

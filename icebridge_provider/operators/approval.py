@@ -12,6 +12,7 @@ from airflow.sdk import Param
 
 from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.operators.base import IceBridgeOperator
+from icebridge_provider.operators.retry import retrying
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -68,12 +69,8 @@ class ApproveCutOverOperator(ApprovalOperator):
     ui_color = IceBridgeOperator.ui_color
 
     def __init__(self, *, plan_id: str, certificate: Any, wave: int | str = 0, **kwargs: Any) -> None:
-        from icebridge_provider.operators.retry import retries, retry_policy
-
-        kwargs.setdefault("retries", retries())
-        kwargs.setdefault("retry_policy", retry_policy())
         kwargs.setdefault("subject", "May the certified tables be cut over?")
-        super().__init__(fail_on_reject=True, **kwargs)
+        super().__init__(fail_on_reject=True, **{**retrying(), **kwargs})
         self.plan_id = plan_id
         self.certificate = certificate
         self.wave = wave

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from icebridge_provider.exceptions import IceBridgeError, TransientError
-from icebridge_provider.operators.retry import retries, retry_policy
+from icebridge_provider.operators.retry import retrying
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,9 +33,7 @@ class IceBridgeOperator(BaseOperator):
     ui_color = COLOR
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("retries", retries())
-        kwargs.setdefault("retry_policy", retry_policy())
-        super().__init__(**kwargs)
+        super().__init__(**{**retrying(), **kwargs})
 
 
 class PlanTablesOperator(IceBridgeOperator):

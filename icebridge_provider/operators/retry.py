@@ -15,14 +15,17 @@ _ANSWERS = "airflow.providers.standard.exceptions"
 
 def shared_arguments() -> Any:
     """Return the ``default_args`` of our DAGs: mapped tasks take retries from there, not from an operator's default."""
-    return {"owner": "icebridge", "retries": retries(), "retry_policy": retry_policy()}
+    return {"owner": "icebridge", **retrying()}
 
 
-def retries() -> int:
-    """Return ``[icebridge] task_retries``."""
+def retrying() -> dict[str, Any]:
+    """Return an operator's arguments: ``[icebridge] task_retries`` times, soon, by the policy.
+
+    Airflow itself asks for a retry too, without the policy: when a worker died, or a scheduler lost sight of a task.
+    """
     from icebridge_provider.hooks.settings import settings
 
-    return settings().task_retries
+    return {"retries": settings().task_retries, "retry_delay": DELAY, "retry_policy": retry_policy()}
 
 
 def retry_policy() -> ExceptionRetryPolicy:

@@ -10,7 +10,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from icebridge_provider.exceptions import ConfigurationError, TransientError
 from icebridge_provider.operators.base import COLOR
-from icebridge_provider.operators.retry import retries, retry_policy
+from icebridge_provider.operators.retry import retrying
 from icebridge_provider.triggers.snapshot import SnapshotTrigger, head_of
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ class SnapshotSensor(BaseSensorOperator):
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("retries", retries())
-        kwargs.setdefault("retry_policy", retry_policy())
-        super().__init__(**kwargs)
+        super().__init__(**{**retrying(), **kwargs})
         self.conn_id = conn_id
         self.table = table
         self.known_snapshot_id = known_snapshot_id

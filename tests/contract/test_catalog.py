@@ -160,6 +160,15 @@ def test_register_twice_is_success_and_another_table_is_refused(world: World) ->
     assert metadata_of(catalog, world.ident("two")) != location
 
 
+def test_register_refuses_a_file_that_is_not_there(world: World) -> None:
+    catalog = world.catalog()
+    make(catalog, "one")
+    missing = metadata_of(catalog, world.ident("one")).replace("metadata.json", "gone.metadata.json")
+    with pytest.raises(IceBridgeError):
+        catalog.register(world.ident("broken"), missing)
+    assert [table.name for table in catalog.tables(("lake",))] == ["one"]
+
+
 def test_rename_refuses_a_taken_name_and_a_missing_table(world: World) -> None:
     catalog = world.catalog()
     make(catalog, "one", "two")
