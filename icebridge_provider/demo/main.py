@@ -109,14 +109,12 @@ def _migrate(client: AirflowClient, console: Console) -> str:
     """Trigger the DAG, answer its question as a person would, and return the run's final state."""
     run = client.trigger("icebridge_migrate", request())
     console.print(f"Triggered [bold]icebridge_migrate[/bold] over REST: run {run}")
-    answered = False
     seen: set[str] = set()
     for _ in client.watch("icebridge_migrate", run):
         seen = show.progress(console, client.tasks("icebridge_migrate", run), seen)
-        for question in [] if answered else client.approvals():
+        for question in client.approvals():
             show.question(console, question)
             client.answer(question, "Approve", {"writers_stopped": True})
-            answered = True
     return client.run_state("icebridge_migrate", run)
 
 

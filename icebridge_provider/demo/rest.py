@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 FINAL = {"success", "failed"}
-NOTICED = timedelta(seconds=5)
+NOTICED = timedelta(seconds=10)
 
 
 class AirflowClient:
@@ -64,7 +64,8 @@ class AirflowClient:
     def approvals(self) -> list[dict[str, Any]]:
         """Questions that have waited for a person for a few seconds.
 
-        A task that is answered before the scheduler has noticed that it waits is taken for a dead one: it starts over.
+        A task that is answered before the scheduler has noticed that it waits is taken for a dead one and starts over
+        (apache/airflow issue 67287). Supervisors of tasks look every 5 s.
         """
         found = self.get("/dags/~/dagRuns/~/hitlDetails?response_received=false&limit=100")
         latest = datetime.now(UTC) - NOTICED
