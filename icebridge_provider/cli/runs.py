@@ -117,6 +117,22 @@ def pool_slots() -> int | None:
     return None if found is None else int(found.slots)
 
 
+def set_pool(slots: int | None, default: int) -> int:
+    """Make the pool, or change its slots; one that is there keeps them unless new ones are given."""
+    from airflow.api.client import get_current_api_client
+
+    from icebridge_provider.crash import side_effect
+
+    present = pool_slots()
+    wanted = slots or present or default
+    if wanted != present:
+        with side_effect("cli.pool"):
+            get_current_api_client().create_pool(  # type: ignore[no-untyped-call]
+                POOL, wanted, "Tables that IceBridge copies at once, over all hosts", include_deferred=True
+            )
+    return wanted
+
+
 def require_pool() -> None:
     """Make sure that the pool is there; without it tasks are never queued.
 

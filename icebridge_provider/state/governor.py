@@ -101,5 +101,5 @@ class CommitGovernor:
         return TransientError(
             "IB-115",
             f"The next commit is allowed only in {left:.0f} s: {self.current():g} a minute are allowed.",
-            remedy="Raise [icebridge] max_commits_per_min or run fewer tables at once; the task tries again.",
+            remedy="Run fewer tables at once, or: airflow icebridge limits --commits N. The task tries again.",
         )

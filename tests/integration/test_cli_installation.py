@@ -56,6 +56,15 @@ def test_init_keeps_slots_that_somebody_chose(ledger_path: Path) -> None:
     icebridge("init", "--slots", "64")
 
 
+def test_limits_are_shown_and_changed_while_workers_run(ledger_path: Path) -> None:
+    icebridge("init")
+    assert icebridge("limits", "--json").json == {"writers": 64, "commits_per_minute": 800.0}
+    changed = icebridge("limits", "--writers", "8", "--commits", "30", "--json").json
+    assert changed == {"writers": 8, "commits_per_minute": 30.0} == icebridge("limits", "--json").json
+    assert icebridge("limits", "--commits", "0", "--json").refusal == "IB-114"
+    assert icebridge("limits", "--configured", "--json").json == {"writers": 64, "commits_per_minute": 800.0}
+
+
 def test_a_paused_dag_is_named_with_the_command(ledger_path: Path) -> None:
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session

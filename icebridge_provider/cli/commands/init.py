@@ -14,26 +14,12 @@ def init(arguments: Any, output: Output) -> Answer:
     output.note("Migrating the ledger …")
     with side_effect("init.ledger"):
         surroundings.raw_ledger().migrate()
-    slots = _pool(arguments.slots)
+    slots = runs.set_pool(arguments.slots, surroundings.settings().max_parallel_writers)
     done: dict[str, Any] = {"ledger": "migrated", "pool": {"name": runs.POOL, "slots": slots}}
     bundle = bundles.name()
     done["bundle"] = {"configured": bundle is not None, "setting": bundles.line()}
     done["dags"] = _dags(bundle, arguments.keep_paused, output) if bundle else {}
     return Answer(document=done, shown=tuple(_lines(done)), ok=not done["dags"].get("import_errors"))
-
-
-def _pool(slots: int | None) -> int:
-    """Make the pool; one that is there keeps its slots unless new ones are given."""
-    from airflow.api.client import get_current_api_client
-
-    present = runs.pool_slots()
-    wanted = slots or present or surroundings.settings().max_parallel_writers
-    if wanted != present:
-        with side_effect("init.pool"):
-            get_current_api_client().create_pool(  # type: ignore[no-untyped-call]
-                runs.POOL, wanted, "Tables that IceBridge copies at once, over all hosts", include_deferred=True
-            )
-    return wanted
 
 
 def _dags(bundle: str, keep_paused: bool, output: Output) -> dict[str, Any]:
