@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
@@ -136,8 +136,8 @@ class Ledger(Protocol):
     def state(self, plan_id: str, table: str) -> TableState:
         """Fold of one table's events in one plan."""
 
-    def states(self, plan_id: str) -> list[TableState]:
-        """Folds of all tables of a plan, in table order."""
+    def states(self, plan_id: str, tables: Collection[str] | None = None) -> list[TableState]:
+        """Folds of all tables of a plan, or of the named ones that have events, in table order."""
 
     def acquire(self, key: str, owner: str, seconds: float) -> Lease | None:
         """Take or renew a lease; None while somebody else holds it. A lapsed lease is taken with the next epoch."""

@@ -48,7 +48,7 @@ class CopyTablesOperator(PlanTablesOperator):
 
         with host_slot(site.settings.parallel_tables, self.go_on):
             wave = {str(other.source) for other in plan.of_wave(table.wave)}
-            states = [state for state in site.ledger.states(plan.plan_id) if state.table in wave]
+            states = site.ledger.states(plan.plan_id, wave)
             check_failures([_since(state, self._begun) for state in states], site.settings)
             return copy_table(site, plan, table)
 
@@ -130,8 +130,9 @@ class CutOverOperator(PlanTablesOperator):
         site, plan = site_of_plan(self.plan_id, context)
         self._await_window(plan)
         ready = set((self.certificate or {}).get("tables", ()))
-        begun = {state.table for state in site.ledger.states(plan.plan_id) if state.state.value == "cutting over"}
         chosen = [str(table.source) for table in tables_of(plan, self.tables)]
+        states = site.ledger.states(plan.plan_id, chosen)
+        begun = {state.table for state in states if state.state.value == "cutting over"}
         self.tables = [name for name in chosen if name in ready | begun]
         result = super().execute(context)
         self._tell(site, plan, list(result["done"]), context)

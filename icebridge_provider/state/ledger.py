@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import groupby
 from typing import Any
@@ -78,11 +78,17 @@ class SqlLedger(Database):
         """Fold of one table's events in one plan."""
         return fold(self.events(plan_id, table), plan_id, table)
 
-    def states(self, plan_id: str) -> list[TableState]:
-        """Folds of all tables of a plan, by table."""
+    def states(self, plan_id: str, tables: Collection[str] | None = None) -> list[TableState]:
+        """Folds of all tables of a plan, or of the named ones that have events, by table."""
         query = sa.select(EVENTS).where(EVENTS.c.plan_id == plan_id, EVENTS.c.table_name != "")
+        query = query.order_by(EVENTS.c.table_name, EVENTS.c.seq)
+        parts = [query]
+        if tables is not None:
+            names = sorted(set(tables))
+            pages = (names[start : start + _PAGE] for start in range(0, len(names), _PAGE))
+            parts = [query.where(EVENTS.c.table_name.in_(page)) for page in pages]
         with self.reading() as connection:
-            rows = connection.execute(query.order_by(EVENTS.c.table_name, EVENTS.c.seq)).all()
+            rows = [row for part in parts for row in connection.execute(part)]
         found = groupby((chain.read(row) for row in rows), key=lambda item: item.table)
         return [fold(group, plan_id, table) for table, group in found]
 

@@ -80,6 +80,8 @@ def test_state_is_the_fold_of_the_events(ledger: SqlLedger) -> None:
     state = ledger.state(PLAN, TABLE)
     assert (state.state, state.failures, state.problem) == (State.COPYING, {"copy": 1}, "full")
     assert ledger.states(PLAN) == [ledger.state(PLAN, other), state]
+    assert ledger.states(PLAN, {other, "foreign.nobody"}) == [ledger.state(PLAN, other)]
+    assert ledger.states(PLAN, []) == []
     assert state == fold(ledger.events(PLAN, TABLE), PLAN, TABLE)
     assert ledger.state(PLAN, "lake.never.seen").state is State.DISCOVERED
 
