@@ -60,3 +60,18 @@ def test_relative_links_in_the_documents_lead_somewhere() -> None:
         if not (path.parent / target).exists()
     ]
     assert dead == []
+
+
+def test_every_place_that_the_walk_names_is_in_the_code() -> None:
+    named = re.findall(r"`([\w/]+\.py)(?:: (\w+))?`", (ROOT / "docs" / "walk.md").read_text())
+    assert len(named) > 30
+    lost = [f"{file}: {name}" for file, name in named if not any(_has(path, name) for path in _files(file))]
+    assert lost == []
+
+
+def _files(name: str) -> list[Path]:
+    return [path for path in (ROOT / name, *(ROOT / "icebridge_provider").rglob(name)) if path.exists()]
+
+
+def _has(path: Path, name: str) -> bool:
+    return not name or re.search(rf"^\s*(def|class) {name}\b", path.read_text(), re.MULTILINE) is not None
