@@ -19,6 +19,16 @@ def execute(run: str, arguments: Any, output: Output | None = None) -> int:
     An :class:`IceBridgeError` is printed with its code, remedy and what changed, never as a traceback.
     """
     output = output or Output(as_json=bool(getattr(arguments, "json", False)))
+    code = OK
+    try:
+        code = _said(run, arguments, output)
+        output.stdout.flush()  # here, not when the interpreter ends, which would make an error of a closed pipe
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return code
+
+
+def _said(run: str, arguments: Any, output: Output) -> int:
     try:
         return output.show(_answer(run, arguments, output))
     except IceBridgeError as error:
@@ -26,9 +36,6 @@ def execute(run: str, arguments: Any, output: Output | None = None) -> int:
     except KeyboardInterrupt:
         output.note("Interrupted. What runs in Airflow goes on; `icebridge status` shows it.")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return OK
 
 
 def _answer(run: str, arguments: Any, output: Output) -> Answer:

@@ -30,8 +30,7 @@ def purge_table(site: Site, plan: MigrationPlan, table: TablePlan, who: str) -> 
     :param who: the person who approved the purge.
     :returns: ``files`` deleted, ``already``.
     :raises ConfigurationError: IB-640 not cut over, or nobody approved; IB-641 the grace period is not over; IB-642 the
-        source is shared with the new table or cannot be changed.
-        IB-644 rows would be lost.
+        source is shared with the new table or cannot be changed; IB-644 rows would be lost.
     :raises ValidationFailed: IB-643 a live table uses one of the files; IB-645 that cannot be told.
     """
     key = str(table.source)
