@@ -63,7 +63,7 @@ def test_a_closed_pipe_is_no_error(ledger: None) -> None:
     os.close(reader)
     said = subprocess.run(
         [f"{BIN}/icebridge", "status", "--all", "--json"],
-        env=os.environ, stdout=writer, stderr=subprocess.PIPE, text=True, check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": ""}, stdout=writer, stderr=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     os.close(writer)
     assert (said.returncode, said.stderr) == (0, "")
