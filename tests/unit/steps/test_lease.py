@@ -8,16 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from icebridge_provider.catalogs.iceberg import IcebergCatalog
 from icebridge_provider.engines.local.engine import LocalEngine
 from icebridge_provider.exceptions import FencedOut, TransientError
 from icebridge_provider.model.event import Outcome, State, Step
+from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.job import JobRef, JobSpec
 from icebridge_provider.model.settings import Settings
 from icebridge_provider.ports import Progress
 from icebridge_provider.steps.copy import copy_table
 from icebridge_provider.steps.cut_over import cut_over_table
 from icebridge_provider.steps.lease import lease_on
+from icebridge_provider.steps.leftovers import take_back
 from icebridge_provider.steps.rollback import rollback_table
+from tests.support import tables as shapes
 from tests.support.migration import Migration
 
 STAGED = "t__icebridge_p1"
@@ -110,3 +114,37 @@ def test_a_zombie_copier_enters_no_table_after_another_took_over(tmp_path: Path)
         copy_table(replace(m.site, engine=engine), m.plan, m.table)
     assert m.entries("target") == {"t"}
     assert m.state.state is State.CUT_OVER
+
+
+def test_what_a_zombie_entered_too_late_is_taken_back(tmp_path: Path) -> None:
+    m = Migration(tmp_path)
+    m.settings = Settings(lease_seconds=0.2)  # type: ignore[arg-type]
+    registered = []
+
+    class Late(IcebergCatalog):
+        """Asleep between the last look at the lease and the entry, which no catalog can fence."""
+
+        def register(self, table: TableIdentifier, metadata_location: str) -> None:
+            _lapsed(m)
+            m.cut_over(m.certified())
+            super().register(table, metadata_location)
+            registered.append(self.load(table) is not None)
+
+    late = Late("dst", shapes.catalog_properties(tmp_path / "target"))
+
+    def engine(progress: Progress) -> LocalEngine:
+        return LocalEngine(m.source, late, m.ledger, progress)
+
+    with pytest.raises(FencedOut, match="IB-110"):
+        copy_table(replace(m.site, engine=engine), m.plan, m.table)
+    assert registered == [True]
+    assert m.entries("target") == {"t"}
+    assert m.state.state is State.CUT_OVER
+
+
+def test_a_staged_entry_is_never_taken_from_its_owner(tmp_path: Path) -> None:
+    m = Migration(tmp_path).copied()
+    staged = m.target.load(m.table.staged)
+    assert staged is not None
+    take_back(m.site, m.plan, m.table, staged.properties["icebridge.token"])
+    assert m.entries("target") == {STAGED}

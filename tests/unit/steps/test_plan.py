@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,12 +14,19 @@ import pytest
 from pyiceberg.catalog import Catalog as Native
 
 from icebridge_provider.catalogs.iceberg import IcebergCatalog, catalog_from
-from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, PreflightFailed
+from icebridge_provider.exceptions import (
+    ConfigurationError,
+    FencedOut,
+    IceBridgeError,
+    PreflightFailed,
+    TransientError,
+)
 from icebridge_provider.model.event import Actor, LedgerEvent, Outcome, State, Step
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.plan import CopyMethod, MigrationPlan, MigrationRequest
 from icebridge_provider.model.settings import Settings
 from icebridge_provider.planning.candidate import Capabilities
+from icebridge_provider.ports import Lease
 from icebridge_provider.state.ledger import SqlLedger
 from icebridge_provider.steps.inventory import take_inventory
 from icebridge_provider.steps.plan import (
@@ -123,6 +131,36 @@ def test_a_plan_whose_recording_was_cut_off_is_recorded_by_the_next_try(world: W
     count = len(list(world.ledger.events("p1")))
     world.plan("p1")
     assert len(list(world.ledger.events("p1"))) == count
+
+
+def test_two_processes_do_not_record_one_plan(world: World) -> None:
+    other = replace(world.plan("scratch"), plan_id="p1").sealed()
+    world.ledger.save_plan(other)
+    lease = world.ledger.acquire("plan p1", "somebody", 60)
+    assert lease is not None
+    with pytest.raises(TransientError, match="IB-600"):
+        resume_plan(world.ledger, "p1", Actor())
+    world.ledger.release(lease)
+    assert resume_plan(world.ledger, "p1", Actor()) == other
+
+
+def test_a_planner_that_slept_takes_no_table_back_to_planned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = replace(world.plan("scratch"), plan_id="p1").sealed()
+    world.ledger.save_plan(plan)
+    further = LedgerEvent(plan_id="p1", table="src.lake.plain", step=Step.COPY, outcome=Outcome.DONE)
+    sleeper = SqlLedger(f"sqlite:///{world.folder}/ledger.db")
+    monkeypatch.setattr("icebridge_provider.steps.plan.RECORDING_SECONDS", 0.05)
+
+    def slept(events: list[LedgerEvent], lease: Lease) -> None:
+        time.sleep(0.1)
+        resume_plan(world.ledger, "p1", Actor())
+        world.ledger.append(further)
+        SqlLedger.append_many(sleeper, events, lease)
+
+    sleeper.append_many = slept  # type: ignore[assignment, method-assign]
+    with pytest.raises(FencedOut, match="IB-110"):
+        resume_plan(sleeper, "p1", Actor())
+    assert world.ledger.state("p1", "src.lake.plain").state is State.COPIED
 
 
 def test_a_source_that_moved_is_noted_once_and_not_replanned(world: World) -> None:
@@ -243,6 +281,7 @@ def test_speed_is_measured_by_earlier_runs(world: World) -> None:
     for outcome, data in ((Outcome.STARTED, {}), (Outcome.DONE, {"bytes_copied": 5 * 10**8})):
         event = LedgerEvent(plan_id="p1", table="src.lake.plain", step=Step.COPY, outcome=outcome, data=data)
         world.ledger.append(event)
+        time.sleep(0.02)  # times are kept to the millisecond
     at = [
         datetime.fromisoformat(event.at).timestamp() for event in world.ledger.events("p1") if event.step is Step.COPY
     ]
