@@ -61,9 +61,14 @@ class Settings:
         _form("Per cent of failed tables that stop a wave", 1, 100),
     )
     batch_tables: int = _option(
-        20,
-        "Tables per mapped task in a wave of more than named_tasks tables.",
+        100,
+        "Most tables per mapped task in a wave of more than named_tasks tables.",
         _form("Tables per mapped task", 1, 1000),
+    )
+    batch_bytes: int = _option(
+        20 * 1000**3,
+        "Most bytes per mapped task of several tables; a larger table has a task of its own.",
+        _form("Bytes per mapped task", 1),
     )
     named_tasks: int = _option(
         50,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -249,17 +249,33 @@ def max_map_length() -> int:
 
 
 def batches(tables: Sequence[TablePlan], options: Settings, most: int) -> list[dict[str, Any]]:
-    """Return the mapped tasks' arguments for some tables: one each while they are few, never more than ``most``."""
-    size = 1 if len(tables) <= options.named_tasks else options.batch_tables
-    size = max(size, math.ceil(len(tables) / most))
-    made = []
-    for start in range(0, len(tables), size):
-        group = tables[start : start + size]
-        more = f" and {len(group) - 1} more" if len(group) > 1 else ""
-        made.append(
-            {"tables": names_text([str(table.source) for table in group]), "caption": f"{group[0].source.path}{more}"}
-        )
-    return made
+    """Return the mapped tasks' arguments for some tables: one each while they are few, never more than ``most``.
+
+    A task costs Airflow about a CPU second, and one that validates three more, whatever it does; so small tables share.
+    """
+    few = len(tables) <= options.named_tasks
+    groups = [[table] for table in tables] if few else list(_groups(tables, options))
+    if len(groups) > most:
+        size = math.ceil(len(tables) / most)
+        groups = [list(tables[start : start + size]) for start in range(0, len(tables), size)]
+    return [{"tables": names_text([str(table.source) for table in group]), **_caption(group)} for group in groups]
+
+
+def _groups(tables: Sequence[TablePlan], options: Settings) -> Iterator[list[TablePlan]]:
+    group: list[TablePlan] = []
+    for table in tables:
+        size = sum(each.bytes for each in (*group, table))
+        if group and (len(group) == options.batch_tables or size > options.batch_bytes):
+            yield group
+            group = []
+        group.append(table)
+    if group:
+        yield group
+
+
+def _caption(group: Sequence[TablePlan]) -> dict[str, str]:
+    more = f" and {len(group) - 1} more" if len(group) > 1 else ""
+    return {"caption": f"{group[0].source.path}{more}"}
 
 
 def names_text(names: Sequence[str]) -> str:
