@@ -52,27 +52,26 @@ def test_processes_share_one_limit(ledger: SqlLedger) -> None:
     times = sorted(float(line) for worker in workers for line in worker.communicate(timeout=60)[0].split())
     seconds = times[-1] - times[0]
     assert len(times) <= 20 * (seconds + 1) + 2  # 20 a second, and one second's share early
-    assert len(times) >= 20 * 2  # four workers on two busy cores reach most of it
+    assert len(times) > 22  # more than the early share: they go on, however busy the machine
 
 
 def test_waits_are_evenly_spaced_once_the_early_share_is_used(ledger: SqlLedger) -> None:
     pauses: list[float] = []
     governor = CommitGovernor(ledger, 60, sleep=pauses.append)
-    waits = [governor.take() for _ in range(5)]
-    assert waits[0] == 0
-    assert [round(wait) for wait in waits[2:]] == [1, 2, 3]
+    begun, waits = time.monotonic(), []
+    for number in range(5):
+        waits.append(governor.take())
+        passed = time.monotonic() - begun
+        assert number - 1 - passed <= waits[-1] <= max(number - 1, 0) + 0.01
     assert sum(pauses) == pytest.approx(sum(waits))
 
 
 def test_the_limit_changes_for_everybody_while_they_work(ledger: SqlLedger) -> None:
-    one, two = CommitGovernor(ledger, 60), CommitGovernor(ledger, 60)
+    one, two = (CommitGovernor(ledger, 60, sleep=lambda _: None) for _ in range(2))
     assert (one.current(), two.current()) == (60, 60)
     one.limit(600_000)
     assert two.current() == 600_000
-    begun = time.monotonic()
-    for _ in range(30):
-        two.take()
-    assert time.monotonic() - begun < 20  # at the old limit it were 28 s
+    assert sum(two.take() for _ in range(30)) < 1  # seconds; at the old limit it were 28 for the last alone
     two.limit(None)
     assert one.current() == 60
     assert CommitGovernor(ledger, 90).current() == 90
