@@ -113,15 +113,17 @@ def _approve(
     *,
     writers_stopped: bool,
 ) -> TableState:
-    data = {
+    """Record the approval and the beginning together: between the two a crash would lead to a second approval."""
+    data: dict[str, object] = {
         "who": who or "nobody (approval=none)",
         "digest": digest,
         "writers_stopped": writers_stopped,
         "at": site.now().isoformat(timespec="seconds"),
     }
     key = str(table.source)
-    site.record(plan.plan_id, key, Step.APPROVE, Outcome.DONE, dict(data), held.lease)
-    site.record(plan.plan_id, key, Step.CUT_OVER, Outcome.STARTED, dict(data), held.lease)
+    both = ((Step.APPROVE, Outcome.DONE), (Step.CUT_OVER, Outcome.STARTED))
+    events = [site.event(plan.plan_id, key, step, outcome, data, held.lease) for step, outcome in both]
+    site.ledger.append_many(events, held.lease)
     return site.ledger.state(plan.plan_id, key)
 
 

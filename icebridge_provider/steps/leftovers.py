@@ -25,7 +25,8 @@ def sweep(site: Site, table: TablePlan, metadata_location: str, held: HeldLease)
     store = store_of(site.target, loaded)
     needed = {plain(path) for path in paths_of(store, loaded.metadata, live=True)} | {plain(metadata_location)}
     left = [path for path, _ in store.list(table.location) if plain(path) not in needed]
-    for path in left:
+    # A metadata file goes before what it names: one that is still there never lacks a file, wherever this stops.
+    for path in sorted(left, key=lambda path: not path.endswith(".metadata.json")):
         held.keep()
         with side_effect("copy.delete_leftover"):
             store.delete(path)

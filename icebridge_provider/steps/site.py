@@ -54,7 +54,19 @@ class Site:
         lease: Lease | None = None,
     ) -> LedgerEvent:
         """Append one event in this actor's name; with a lease, only while it is held."""
-        event = LedgerEvent(
+        return self.ledger.append(self.event(plan_id, table, step, outcome, data, lease), lease)
+
+    def event(
+        self,
+        plan_id: str,
+        table: str,
+        step: Step,
+        outcome: Outcome,
+        data: dict[str, object] | None = None,
+        lease: Lease | None = None,
+    ) -> LedgerEvent:
+        """Return an event in this actor's name, for several that are recorded together."""
+        return LedgerEvent(
             plan_id=plan_id,
             table=table,
             step=step,
@@ -63,4 +75,3 @@ class Site:
             data=data or {},
             epoch=lease.epoch if lease else 0,
         )
-        return self.ledger.append(event, lease)
