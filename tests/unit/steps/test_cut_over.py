@@ -227,6 +227,16 @@ def test_the_number_of_events_is_the_one_tried_above(tmp_path: Path) -> None:
     assert not dies_before(m, m.certified(), EVENTS)
 
 
+def test_what_was_approved_once_is_recorded_once(tmp_path: Path) -> None:
+    m = Migration(tmp_path)
+    digest = m.certified()
+    assert dies_before(m, digest, 0)
+    assert m.events(Step.APPROVE) == m.events(Step.CUT_OVER) == []
+    assert dies_before(m, digest, 1)
+    m.cut_over(digest)
+    assert (len(m.events(Step.APPROVE)), len(m.events(Step.CUT_OVER, Outcome.STARTED))) == (1, 1)
+
+
 @pytest.mark.parametrize("number", range(1, 4))
 def test_a_source_that_moved_between_crash_and_resume_is_not_left_behind(tmp_path: Path, number: int) -> None:
     m = Migration(tmp_path)

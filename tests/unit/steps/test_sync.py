@@ -18,6 +18,7 @@ from icebridge_provider.ports import Progress
 from icebridge_provider.steps.copy import copy_table
 from icebridge_provider.steps.site import Site
 from icebridge_provider.steps.sync import catch_up, sync_table
+from icebridge_provider.stores.object_store import ObjectStore
 from tests.support import tables as shapes
 from tests.support.migration import Migration
 
@@ -220,3 +221,15 @@ def test_a_job_that_still_runs_is_looked_at_again_later(tmp_path: Path) -> None:
     with pytest.raises(TransientError, match="IB-608"):
         copy_table(replace(m.site, engine=lambda _: running), m.plan, m.table)
     assert m.state.failures == {}
+
+
+def test_a_sweep_takes_metadata_before_the_files_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    m = Migration(tmp_path, method="insert_select").validated()
+    m.native.load_table("lake.t").overwrite(shapes.rows(7000, 4))  # nothing of the old copy is of use any more
+    deleted: list[str] = []
+    delete = ObjectStore.delete
+    monkeypatch.setattr(ObjectStore, "delete", lambda store, path: (deleted.append(path), delete(store, path))[1])
+    sync_table(m.site, m.plan, m.table)
+    is_metadata = [path.endswith(".metadata.json") for path in deleted]
+    assert {True, False} == set(is_metadata)
+    assert is_metadata == sorted(is_metadata, reverse=True)
