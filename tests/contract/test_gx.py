@@ -92,7 +92,7 @@ import sys
 calls = []
 sys.addaudithook(lambda event, args: calls.append(event) if event in ("socket.connect", "socket.getaddrinfo") else None)
 import pathlib, tempfile
-from tests.unit.engines.test_gx import report
+from tests.contract.test_gx import report
 from icebridge_provider.engines.gx import build_data_docs, judge
 assert judge(report())["success"]
 build_data_docs([report()], pathlib.Path(tempfile.mkdtemp()))
