@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,10 @@ BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 OURS = [{"name": "icebridge", "classpath": "icebridge_provider.bundle.IceBridgeDagBundle", "kwargs": {}}]
 
 
-def make_home(home: Path) -> Path:
-    """Prepare this process for Airflow and migrate its database; must come before the first import of Airflow."""
+def prepare_home(home: Path) -> None:
+    """Point this process at an Airflow home of its own; must come before the first import of Airflow."""
+    if "airflow.settings" in sys.modules:
+        raise RuntimeError("Airflow was imported before its home was prepared: it would use the home of the user")
     os.environ.update(
         {
             "AIRFLOW_HOME": str(home),
@@ -29,10 +32,13 @@ def make_home(home: Path) -> Path:
             BUNDLES: json.dumps(OURS),
         }
     )
+
+
+def migrate_home() -> None:
+    """Create the tables of the prepared home's database."""
     from airflow.utils.db import upgradedb
 
     upgradedb()
-    return home
 
 
 @contextmanager

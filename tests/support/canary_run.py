@@ -16,7 +16,7 @@ from pyiceberg.catalog import Catalog, load_catalog
 from sqlalchemy import text
 
 from tests.support import tables as shapes
-from tests.support.airflow_cli import make_home
+from tests.support.airflow_cli import migrate_home, prepare_home
 
 PLAN = "canary"
 GOOD, FAILS, BROKEN = "good", "fails", "broken"
@@ -25,7 +25,8 @@ GOOD, FAILS, BROKEN = "good", "fails", "broken"
 def main(folder: Path) -> dict[str, Any]:
     connections = json.loads((folder / "connections.json").read_text())
     os.environ.update({f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections.items()})
-    make_home(folder / "home")
+    prepare_home(folder / "home")
+    migrate_home()
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "DEBUG"
     out = folder / "out"
     out.mkdir()
