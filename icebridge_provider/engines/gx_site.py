@@ -17,6 +17,7 @@ from typing import Any
 from icebridge_provider.crash import side_effect
 from icebridge_provider.model.codec import canonical
 from icebridge_provider.model.report import ValidationReport
+from icebridge_provider.state.whole_file import write_whole
 
 _TEMPLATES = ("gx_index.html.j2", "gx_table.html.j2")
 
@@ -25,6 +26,8 @@ def write_site(verdicts: Sequence[tuple[ValidationReport, dict[str, Any]]], fold
     """Write one page a table, GX's result JSON beside it, and the index; return the index's path.
 
     Writing again replaces pages of the same tables. Every file is written whole or not at all.
+
+    :raises ConfigurationError: IB-118 when the folder cannot be written.
     """
     pages = [_page(report, result) for report, result in verdicts]
     index, table = (_environment().get_template(name) for name in _TEMPLATES)
@@ -83,6 +86,4 @@ def _environment() -> Any:
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_whole("The page", path, lambda partial: partial.write_text(text, encoding="utf-8"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
@@ -51,12 +51,12 @@ class SnapshotSensor(BaseSensorOperator):
         """
         if not self.deferrable:
             return int(super().execute(context))
-        seen = self.poke(context)
-        if not seen.is_done:
+        head = self._new_head()
+        if head is None:
             self._wait()
-        return int(seen.xcom_value or 0)
+        return head
 
-    def _wait(self) -> None:
+    def _wait(self) -> NoReturn:
         self.defer(
             trigger=SnapshotTrigger(self.conn_id, self.table, self._known(), self.poke_interval),
             method_name="resume",
@@ -65,8 +65,8 @@ class SnapshotSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002 - Airflow's signature
         """Look once."""
-        head = head_of(self.conn_id, self.table)
-        return PokeReturnValue(is_done=head is not None and head != self._known(), xcom_value=head)
+        head = self._new_head()
+        return PokeReturnValue(is_done=head is not None, xcom_value=head)
 
     def resume(self, context: Context, event: dict[str, Any]) -> int:  # noqa: ARG002 - Airflow's signature
         """Return the new head, or raise what the trigger met.
@@ -82,6 +82,10 @@ class SnapshotSensor(BaseSensorOperator):
                 remedy="It is tried again." if event["retryable"] else "Mend what the message names.",
             )
         return int(event["snapshot_id"])
+
+    def _new_head(self) -> int | None:
+        head = head_of(self.conn_id, self.table)
+        return head if head != self._known() else None
 
     def _known(self) -> int | None:
         text = str(self.known_snapshot_id or "").strip()

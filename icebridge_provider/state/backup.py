@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from icebridge_provider.crash import side_effect
 from icebridge_provider.exceptions import ConfigurationError, ValidationFailed
 from icebridge_provider.state.database import REVISION, Database
 from icebridge_provider.state.schema import DOCUMENTS, EVENTS, FILES, HEAD, LEASES, LIMITS, PLANS
+from icebridge_provider.state.whole_file import write_whole
 
 FORMAT = "icebridge-ledger-backup-1"
 _TABLES = {table.name: table for table in (HEAD, EVENTS, LEASES, PLANS, FILES, DOCUMENTS, LIMITS)}
@@ -34,21 +34,8 @@ def backup(ledger: Database, path: Path) -> int:
     :raises ConfigurationError: IB-111 when the ledger is not migrated, IB-118 when the file cannot be written.
     """
     ledger.check_migrated()
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with side_effect("backup.write"):
-            rows = _write(ledger, partial)
-            partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise ConfigurationError(
-            "IB-118",
-            f"The backup {path} cannot be written: {error.strerror}.",
-            remedy="Give a path in a folder you may write to, with enough space.",
-            path=path,
-        ) from None
-    return rows
+    with side_effect("backup.write"):
+        return write_whole("The backup", path, lambda partial: _write(ledger, partial))
 
 
 def restore(ledger: Database, path: Path) -> int:

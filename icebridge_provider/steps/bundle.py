@@ -11,7 +11,6 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from icebridge_provider.model.plan import MigrationPlan
 from icebridge_provider.state import chain
 from icebridge_provider.state.ledger import SqlLedger
 from icebridge_provider.state.signing import keys_by_id
+from icebridge_provider.state.whole_file import write_whole
 from icebridge_provider.steps.bundle_pages import derived, page, verify_text
 from icebridge_provider.steps.evidence import (
     Record,
@@ -45,20 +45,8 @@ def bundle(ledger: SqlLedger, plan_id: str, path: Path, public_keys: Mapping[str
     plan = ledger.plan(plan_id)
     files = _files(ledger, plan, public_keys)
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items()))
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with side_effect("audit.bundle"):
-            _write(partial, {**files, SUMS: sums.encode()})
-            partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise ConfigurationError(
-            "IB-118",
-            f"The bundle {path} cannot be written: {error.strerror}.",
-            remedy="Give a path in a folder you may write to, with enough space.",
-            path=path,
-        ) from None
+    with side_effect("audit.bundle"):
+        write_whole("The bundle", path, lambda partial: _write(partial, {**files, SUMS: sums.encode()}))
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from icebridge_provider.crash import side_effect
 from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.model.plan import MigrationPlan
 from icebridge_provider.planning.json_place import place_of
+from icebridge_provider.state.whole_file import write_whole
 
 
 def plan_text(plan: MigrationPlan) -> str:
@@ -21,22 +21,10 @@ def plan_text(plan: MigrationPlan) -> str:
 def save_plan_file(plan: MigrationPlan, path: str | Path) -> None:
     """Write a plan file, whole or not at all.
 
-    :raises ConfigurationError: IB-325 when it cannot be written.
+    :raises ConfigurationError: IB-118 when it cannot be written.
     """
-    file = Path(path)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        with side_effect("plan.write_file"):
-            part.write_text(plan_text(plan), encoding="utf-8")
-            part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigurationError(
-            "IB-325",
-            f"The plan file {path} cannot be written: {error.strerror or error}.",
-            remedy="Name another file.",
-            file=str(path),
-        ) from None
+    with side_effect("plan.write_file"):
+        write_whole("The plan file", Path(path), lambda partial: partial.write_text(plan_text(plan), encoding="utf-8"))
 
 
 def load_plan_file(path: str | Path) -> MigrationPlan:
@@ -59,7 +47,7 @@ def load_plan_file(path: str | Path) -> MigrationPlan:
 def reseal_plan_file(path: str | Path) -> MigrationPlan:
     """Write the digest that fits into an edited plan file, and return the plan.
 
-    :raises ConfigurationError: IB-321, IB-322, IB-325.
+    :raises ConfigurationError: IB-118, IB-321, IB-322.
     """
     sealed = read_plan_file(path).sealed()
     save_plan_file(sealed, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,18 +16,8 @@ from icebridge_provider.model.plan import Estimate, MigrationPlan, MigrationRequ
 from icebridge_provider.ports import CopiedFile, Lease
 from icebridge_provider.state.ledger import SqlLedger
 from tests.support.ledgers import PLAN, TABLE, an_event
-from tests.support.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlLedger]:
-    is_file = request.param == "sqlite"
-    found = SqlLedger(f"sqlite:///{tmp_path}/ledger.db" if is_file else request.getfixturevalue("postgres_url"))
-    found.migrate()
-    yield found
-    found.close()
 
 
 def a_plan(plan_id: str = PLAN, created_at: str = "2026-01-01T00:00:00+00:00") -> MigrationPlan:

@@ -4,7 +4,6 @@ import json
 import random
 import stat
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from icebridge_provider.state.backup import backup, restore
 from icebridge_provider.state.governor import CommitGovernor
 from icebridge_provider.state.ledger import SqlLedger
 from tests.support.ledgers import PLAN, TABLE, an_event, sqlite_ledger
-from tests.support.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.postgres
 
@@ -32,13 +30,9 @@ def full(tmp_path: Path) -> SqlLedger:
     return ledger
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlLedger]:
-    is_file = request.param == "sqlite"
-    found = SqlLedger(f"sqlite:///{tmp_path}/empty.db" if is_file else request.getfixturevalue("postgres_url"))
-    found.migrate()
-    yield found
-    found.close()
+@pytest.fixture
+def empty(ledger: SqlLedger) -> SqlLedger:
+    return ledger
 
 
 def test_what_was_backed_up_comes_back(full: SqlLedger, empty: SqlLedger, tmp_path: Path) -> None:

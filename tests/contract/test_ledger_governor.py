@@ -3,15 +3,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from icebridge_provider.exceptions import LimitExceeded, TransientError
 from icebridge_provider.state.governor import CommitGovernor
 from icebridge_provider.state.ledger import SqlLedger
-from tests.support.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.postgres
 WORKER = """
@@ -27,15 +24,6 @@ while time.monotonic() < end:
     governor.take()
     print(time.time(), flush=True)
 """
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlLedger]:
-    is_file = request.param == "sqlite"
-    found = SqlLedger(f"sqlite:///{tmp_path}/ledger.db" if is_file else request.getfixturevalue("postgres_url"))
-    found.migrate()
-    yield found
-    found.close()
 
 
 def test_processes_share_one_limit(ledger: SqlLedger) -> None:

@@ -7,14 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from icebridge_provider.state.ledger import SqlLedger
 from tests.support.ledgers import PLAN, an_event
-from tests.support.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.postgres
 RACER = """
@@ -46,15 +43,6 @@ for change in (lambda: ledger.append(event, lease), lambda: ledger.renew(lease, 
     except FencedOut as error:
         print(error.code, flush=True)
 """
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlLedger]:
-    is_file = request.param == "sqlite"
-    found = SqlLedger(f"sqlite:///{tmp_path}/ledger.db" if is_file else request.getfixturevalue("postgres_url"))
-    found.migrate()
-    yield found
-    found.close()
 
 
 def start(program: str, ledger: SqlLedger, *arguments: str) -> subprocess.Popen[str]:

@@ -396,5 +396,5 @@ def test_files_that_are_not_there_or_cannot_be_written(world: World) -> None:
     (world.folder / "bytes.json").write_bytes(b"\xff\xfe")
     with pytest.raises(IceBridgeError, match=r"IB-322.*byte 0 is not UTF-8"):
         load_plan_file(world.folder / "bytes.json")
-    with pytest.raises(IceBridgeError, match="IB-325"):
+    with pytest.raises(IceBridgeError, match="IB-118"):
         save_plan_file(world.plan(), world.folder / "no" / "folder.json")
