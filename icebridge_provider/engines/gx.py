@@ -40,15 +40,17 @@ def judge(report: ValidationReport) -> dict[str, Any]:
     return result
 
 
-def build_data_docs(reports: Iterable[ValidationReport], folder: Path) -> Path:
+def build_data_docs(verdicts: Iterable[tuple[ValidationReport, dict[str, Any] | None]], folder: Path) -> Path:
     """Render one static site of all verdicts of a wave and return its index page.
+
+    A report without its verdict is judged again.
 
     Every name and value is escaped, and no page loads anything from elsewhere (see ``gx_site``): the pages may be
     opened from disk, zipped, mailed, or served beside other applications.
     """
     from icebridge_provider.engines.gx_site import write_site
 
-    return write_site([(report, judge(report)) for report in reports], folder)
+    return write_site([(report, result or judge(report)) for report, result in verdicts], folder)
 
 
 class _Session:

@@ -66,10 +66,8 @@ def alone(folder: Path) -> float:
     from icebridge_provider.demo import lake
     from icebridge_provider.engines.gx import build_data_docs
     from icebridge_provider.engines.local.engine import LocalEngine
-    from icebridge_provider.model import codec
     from icebridge_provider.model.event import Actor
     from icebridge_provider.model.plan import Approval, MigrationRequest
-    from icebridge_provider.model.report import ValidationReport
     from icebridge_provider.model.settings import Settings
     from icebridge_provider.state.governor import CommitGovernor
     from icebridge_provider.state.ledger import SqlLedger
@@ -79,7 +77,8 @@ def alone(folder: Path) -> float:
     from icebridge_provider.steps.plan import make_plan
     from icebridge_provider.steps.site import Site
     from icebridge_provider.steps.sync import catch_up
-    from icebridge_provider.steps.validate import report_key, validate_table
+    from icebridge_provider.steps.validate import validate_table
+    from icebridge_provider.steps.verdicts import kept, report_key
 
     begun = time.process_time()
     source, target = (IcebergCatalog(name, lake.properties(folder / name)) for name in (lakes.SOURCE, lakes.TARGET))
@@ -109,9 +108,8 @@ def alone(folder: Path) -> float:
         digest = certify_wave(site, plan, tables)["digest"]
         for table in tables:
             cut_over_table(site, plan, table, digest, "", writers_stopped=False)
-        found = [ledger.document("report", report_key(PLAN, table.source)) for table in tables]
-        reports = [codec.from_json(ValidationReport, document) for document in found if document]
-        build_data_docs(reports, folder / "docs" / str(wave))
+        found = kept(ledger, [report_key(PLAN, table.source) for table in tables])
+        build_data_docs(found, folder / "docs" / str(wave))
     assert len(lakes.catalog_of(folder / lakes.TARGET, lakes.TARGET).list_tables("shop")) == len(plan.tables)
     return time.process_time() - begun
 

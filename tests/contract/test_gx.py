@@ -95,7 +95,7 @@ import pathlib, tempfile
 from tests.contract.test_gx import report
 from icebridge_provider.engines.gx import build_data_docs, judge
 assert judge(report())["success"]
-build_data_docs([report()], pathlib.Path(tempfile.mkdtemp()))
+build_data_docs([(report(), None)], pathlib.Path(tempfile.mkdtemp()))
 import socket
 try:
     socket.create_connection(("127.0.0.1", 1), timeout=1)
@@ -141,7 +141,7 @@ def test_data_docs_are_safe_whatever_the_names(tmp_path: Path) -> None:
     for number, text in enumerate(HOSTILE):
         row = {"kind": text, "key": {text: text}, "columns": [text], "source": {"file": text}, text: text}
         reports.append(report(name=f"{text}{number}", text=text, passed=number % 2 == 0, differences=[row]))
-    index = build_data_docs(reports, tmp_path / "docs")
+    index = build_data_docs([(item, None) for item in reports], tmp_path / "docs")
     assert index == tmp_path / "docs" / "index.html"
     pages = sorted(index.parent.glob("*.html"))
     assert len(pages) == len(HOSTILE) + 1
@@ -156,7 +156,7 @@ def test_data_docs_are_safe_whatever_the_names(tmp_path: Path) -> None:
 
 
 def test_data_docs_say_what_happened(tmp_path: Path) -> None:
-    index = build_data_docs([report(name="good"), report(name="bad", passed=False)], tmp_path)
+    index = build_data_docs([(report(name="good"), None), (report(name="bad", passed=False), None)], tmp_path)
     text = index.read_text()
     assert "1 passed" in text
     assert "1 failed" in text
@@ -169,7 +169,38 @@ def test_data_docs_say_what_happened(tmp_path: Path) -> None:
 
 
 def test_building_data_docs_again_replaces_them(tmp_path: Path) -> None:
-    build_data_docs([report(passed=False)], tmp_path)
-    build_data_docs([report()], tmp_path)
+    build_data_docs([(report(passed=False), None)], tmp_path)
+    build_data_docs([(report(), None)], tmp_path)
     assert "0 failed" in (tmp_path / "index.html").read_text()
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_kept_verdict_is_shown_without_great_expectations(tmp_path: Path) -> None:
+    """Importing GX costs seconds of CPU in every process: who only shows verdicts does without."""
+    from icebridge_provider.steps.verdicts import keep_report, keep_verdict
+    from tests.support.ledgers import sqlite_ledger
+
+    ledger = sqlite_ledger(tmp_path)
+    keep_report(ledger, "p1/t", report())
+    keep_verdict(ledger, "p1/t", report(), judge(report()))
+    code = f"""
+import pathlib, sys
+from icebridge_provider.engines.gx import build_data_docs
+from icebridge_provider.state.ledger import SqlLedger
+from icebridge_provider.steps.verdicts import kept
+found = kept(SqlLedger("sqlite:///{tmp_path}/ledger.db"), ["p1/t", "p1/none"])
+print(build_data_docs(found, pathlib.Path("{tmp_path}/docs")), len(found), "great_expectations" in sys.modules)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == [f"{tmp_path}/docs/index.html", "1", "False"]
+
+
+def test_a_verdict_of_an_earlier_report_is_not_believed(tmp_path: Path) -> None:
+    from icebridge_provider.steps.verdicts import keep_report, keep_verdict, kept
+    from tests.support.ledgers import sqlite_ledger
+
+    ledger = sqlite_ledger(tmp_path)
+    keep_verdict(ledger, "p1/t", report(), judge(report()))
+    keep_report(ledger, "p1/t", report(passed=False))
+    [(found, verdict)] = kept(ledger, ["p1/t"])
+    assert (found.passed, verdict) == (False, None)
