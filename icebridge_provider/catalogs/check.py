@@ -30,6 +30,12 @@ def check_connection(catalog: Catalog) -> list[Result]:
 
     :returns: one ``{"check", "outcome", "message", "remedy"}`` a check; outcome is passed, failed or skipped.
     """
+    from icebridge_provider.catalogs.unity.catalog import UnityCatalog
+
+    if isinstance(catalog, UnityCatalog):
+        from icebridge_provider.catalogs.unity.check import check_unity
+
+        return check_unity(catalog)
     results: list[Result] = []
     namespaces = _try(results, "list namespaces", catalog.namespaces, lambda found: f"{len(found)} namespaces")
     if namespaces is None:

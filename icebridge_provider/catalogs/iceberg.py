@@ -82,6 +82,15 @@ class IcebergCatalog:
 
         return transient(opened)
 
+    def hidden(self, namespace: tuple[str, ...]) -> list[TableIdentifier]:  # noqa: ARG002 - the port's signature
+        """None: what a catalog leaves out nobody else knows."""
+        return []
+
+    @property
+    def access(self) -> None:
+        """None: who may read is for the storage and the catalog's server to say."""
+        return None
+
     def writable(self) -> bool:
         """Whether this connection may change the catalog."""
         return not self._read_only

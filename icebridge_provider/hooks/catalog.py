@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.hook import BaseHook
 
 from icebridge_provider.catalogs.iceberg import IcebergCatalog, catalog_from
-from icebridge_provider.hooks.connections import connection
+from icebridge_provider.hooks.connections import connection, find
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+    from icebridge_provider.ports import Catalog
+
 TYPES = ("icebridge_catalog", "iceberg")
+CATALOG_TYPES = (*TYPES, "databricks")
 _OURS = ("read_only",)
+
+
+def catalog_for(conn_id: str) -> Catalog:
+    """Return the catalog behind a connection, whatever kind it is; nothing is asked of it yet.
+
+    :raises ConfigurationError: IB-102, IB-103, IB-203 (``icebridge_catalog``, ``iceberg``) or IB-257 (``databricks``).
+    """
+    found = find(conn_id)
+    if found is None or found.conn_type not in CATALOG_TYPES:
+        connection(conn_id, CATALOG_TYPES, "catalog")  # raises, naming the types that fit
+    elif found.conn_type == "databricks":
+        from icebridge_provider.hooks.unity import UnityCatalogHook
+
+        return UnityCatalogHook(conn_id).catalog()
+    return IcebergCatalogHook(conn_id).catalog()
+
+
+def tested(catalog: Callable[[], Catalog]) -> tuple[bool, str]:
+    """Answer Airflow's test button: try what a migration does."""
+    from icebridge_provider.catalogs.check import check_connection
+
+    try:
+        rows = check_connection(catalog())
+    except Exception as error:  # noqa: BLE001 - whatever it is, the button shows it
+        return False, str(error)
+    failed = [row for row in rows if row["outcome"] == "failed"]
+    return not failed, "; ".join(f"{row['message']} {row['remedy']}" for row in failed) or "All rights are there."
 
 
 class IcebergCatalogHook(BaseHook):
@@ -51,14 +82,7 @@ class IcebergCatalogHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Answer Airflow's test button: list, read, write and delete a probe."""
-        from icebridge_provider.catalogs.check import check_connection
-
-        try:
-            rows = check_connection(self.catalog())
-        except Exception as error:  # noqa: BLE001 - whatever it is, the button shows it
-            return False, str(error)
-        failed = [row for row in rows if row["outcome"] == "failed"]
-        return not failed, "; ".join(f"{row['message']} {row['remedy']}" for row in failed) or "All rights are there."
+        return tested(self.catalog)
 
 
 def properties_of(found: Connection) -> dict[str, Any]:

@@ -6,14 +6,16 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
+from icebridge_provider.catalogs.unity.catalog import UnityCatalog
 from icebridge_provider.engines.local.engine import LocalEngine
-from icebridge_provider.hooks.catalog import IcebergCatalogHook
+from icebridge_provider.exceptions import ConfigurationError
+from icebridge_provider.hooks.catalog import catalog_for
 from icebridge_provider.hooks.connections import find
 from icebridge_provider.hooks.ledger import LedgerHook
 from icebridge_provider.hooks.settings import settings
 from icebridge_provider.model.event import Actor
 from icebridge_provider.model.settings import Settings
-from icebridge_provider.ports import Signer
+from icebridge_provider.ports import BatchEngine, Catalog, Signer
 from icebridge_provider.state.governor import CommitGovernor
 from icebridge_provider.steps.site import Site
 
@@ -28,13 +30,14 @@ def site_for(
 
     :param context: the running task's context; it names who triggered the run and from where.
     :param options: settings that the migration has otherwise than the configuration.
-    :raises ConfigurationError: IB-101 to IB-103, IB-111, IB-112, IB-130, IB-203.
+    :raises ConfigurationError: IB-101 to IB-103, IB-111, IB-112, IB-130, IB-203, IB-257, IB-440 to IB-445, IB-712.
     """
     chosen = settings().overlaid(options or {})
-    source = IcebergCatalogHook(source_conn_id).catalog()
-    target = IcebergCatalogHook(target_conn_id).catalog()
+    source = catalog_for(source_conn_id)
+    target = catalog_for(target_conn_id)
     ledger = LedgerHook().ledger()
     return Site(
+        remote=_remote(source, target),
         source=source,
         target=target,
         ledger=ledger,
@@ -44,6 +47,28 @@ def site_for(
         signer=signer_for(chosen),
         take_commit=CommitGovernor(ledger, chosen.max_commits_per_min).take,
     )
+
+
+def _remote(source: Catalog, target: Catalog) -> BatchEngine | None:
+    """Return the engine of the target's workspace, None for a target that this process can write to.
+
+    :raises ConfigurationError: IB-712 when the workspace does not see the source, IB-440 to IB-445 for what the
+        target's connection says of runs.
+    """
+    if not isinstance(target, UnityCatalog):
+        return None
+    from icebridge_provider.engines.databricks.engine import DatabricksEngine
+    from icebridge_provider.hooks.unity import UnityCatalogHook
+
+    if not isinstance(source, UnityCatalog) or source.host != target.host:
+        raise ConfigurationError(
+            "IB-712",
+            f"{target.name} is a catalog of Unity Catalog, whose clusters read what the workspace {target.host} shows; "
+            f"{source.name} is not such a catalog.",
+            remedy="Make the source a foreign catalog there, and a connection of type databricks for it.",
+            conn_id=source.name,
+        )
+    return DatabricksEngine(target.workspace, source, target, UnityCatalogHook(target.name).run_options())
 
 
 def actor_of(context: Mapping[str, Any]) -> Actor:
@@ -61,7 +86,6 @@ def signer_for(options: Settings) -> Signer | None:
     """
     if not options.signing_conn_id:
         return None
-    from icebridge_provider.exceptions import ConfigurationError
     from icebridge_provider.state.signing import Ed25519Signer
 
     found = find(options.signing_conn_id)

@@ -1,22 +1,30 @@
-"""One behaviour of every catalog: SQL, and REST over a stand-in server."""
+"""One behaviour of every catalog: SQL, REST over a stand-in server, and Unity Catalog as far as it can."""
 
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from icebridge_provider.catalogs.iceberg import IcebergCatalog, catalog_from
+from icebridge_provider.catalogs.unity.catalog import UnityCatalog
+from icebridge_provider.catalogs.unity.workspace import Login
+from icebridge_provider.catalogs.unity.workspace import Workspace as Client
 from icebridge_provider.exceptions import ConfigurationError, IceBridgeError
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.ports import Catalog
 from icebridge_provider.steps.inventory import read_inventory
 from tests.peers import rest_catalog
 from tests.support import tables as shapes
+from tests.support.databricks import Workspace, databricks_uc  # noqa: F401 - a fixture
+
+EVERY = pytest.mark.parametrize("world", ["sql", "rest", "unity"], indirect=True)
 
 
 @dataclass
@@ -35,6 +43,19 @@ class World:
         return TableIdentifier(catalog="prod", namespace=namespace or ("lake",), name=name)
 
 
+@dataclass
+class UnityWorld(World):
+    """A managed catalog of a workspace."""
+
+    workspace: Workspace | None = None
+
+    def catalog(self, **more: str) -> Any:
+        assert self.workspace is not None
+        client = Client("prod", self.workspace.url, Login(token=self.workspace.token("admin")))
+        read_only = more.get("read_only") == "true"
+        return UnityCatalog("prod", client, self.folder.name, warehouse_id="0123456789abcdef", read_only=read_only)
+
+
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, rest_catalog.Peer]]:
     with rest_catalog.running(tmp_path_factory.mktemp("rest")) as peer:
@@ -45,6 +66,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, rest
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     if request.param == "sql":
         return World("sql", shapes.catalog_properties(tmp_path), tmp_path)
+    if request.param == "unity":
+        return unity_world(request.getfixturevalue("databricks_uc"))
     peer = request.getfixturevalue("servers")["rest"]
     peer.order()
     peer.deny()
@@ -56,10 +79,20 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     return World("rest", peer.properties(), Path(peer.warehouse.removeprefix("file://")).parent, peer)
 
 
-def make(catalog: IcebergCatalog, *names: str) -> None:
+def unity_world(workspace: Workspace) -> UnityWorld:
+    name = f"contract_{secrets.token_hex(4)}"
+    workspace.settings(external_access_enabled=True)
+    workspace.api("POST", "/catalogs", {"name": name})
+    changes = [{"principal": "admin", "add": ["EXTERNAL_USE_SCHEMA"]}]
+    workspace.api("PATCH", f"/permissions/catalog/{name}", {"changes": changes})
+    return UnityWorld("unity", {}, Path(name), workspace=workspace)
+
+
+def make(catalog: IcebergCatalog | UnityCatalog, *names: str) -> None:
     catalog.create_namespace(("lake",))
+    native = catalog._inner.native if isinstance(catalog, UnityCatalog) else catalog.native
     for name in names:
-        catalog.native.create_table(("lake", name), shapes.rows(0, 1).schema).append(shapes.rows(0, 5))
+        native.create_table(("lake", name), shapes.rows(0, 1).schema).append(shapes.rows(0, 5))
 
 
 def metadata_of(catalog: Catalog, table: TableIdentifier) -> str:
@@ -75,6 +108,7 @@ def copy_of(catalog: Catalog, table: TableIdentifier, folder: Path) -> str:
     return f"file://{copied}"
 
 
+@EVERY
 def test_it_is_a_catalog(world: World) -> None:
     catalog: Catalog = world.catalog()
     assert catalog.name == "prod"
@@ -119,10 +153,12 @@ def test_odd_names_are_listed_loaded_renamed_and_dropped(world: World) -> None:
     assert [table.name for table in catalog.tables(("lake",))] == ["seed"]
 
 
+@EVERY
 def test_tables_of_a_missing_namespace_are_none(world: World) -> None:
     assert world.catalog().tables(("nowhere",)) == []
 
 
+@EVERY
 def test_load_returns_the_whole_metadata_file(world: World) -> None:
     catalog = world.catalog()
     make(catalog, "t")
@@ -169,6 +205,7 @@ def test_register_refuses_a_file_that_is_not_there(world: World) -> None:
     assert [table.name for table in catalog.tables(("lake",))] == ["one"]
 
 
+@EVERY
 def test_rename_refuses_a_taken_name_and_a_missing_table(world: World) -> None:
     catalog = world.catalog()
     make(catalog, "one", "two")
@@ -178,6 +215,18 @@ def test_rename_refuses_a_taken_name_and_a_missing_table(world: World) -> None:
         catalog.rename(world.ident("nobody"), "somebody")
     assert (taken.value.code, gone.value.code) == ("IB-206", "IB-208")
     assert [table.name for table in catalog.tables(("lake",))] == ["one", "two"]
+
+
+@EVERY
+def test_a_dropped_table_is_gone_and_its_files_are_not(world: World) -> None:
+    catalog = world.catalog()
+    make(catalog, "t")
+    location = metadata_of(catalog, world.ident("t"))
+    catalog.drop_entry(world.ident("t"))
+    catalog.drop_entry(world.ident("t"))
+    assert catalog.load(world.ident("t")) is None
+    assert catalog.tables(("lake",)) == []
+    assert catalog.store().size(location)
 
 
 def test_drop_entry_keeps_the_files_and_forgives_a_missing_one(world: World) -> None:
@@ -192,6 +241,7 @@ def test_drop_entry_keeps_the_files_and_forgives_a_missing_one(world: World) -> 
     assert metadata_of(catalog, world.ident("t")) == location
 
 
+@EVERY
 def test_set_properties_commits_once(world: World) -> None:
     catalog = world.catalog()
     make(catalog, "t")
@@ -209,6 +259,7 @@ def test_set_properties_commits_once(world: World) -> None:
     assert caught.value.code == "IB-208"
 
 
+@EVERY
 def test_read_only_refuses_every_change(world: World) -> None:
     make(world.catalog(), "t")
     catalog = world.catalog(read_only="true")

@@ -1,0 +1,1 @@
+"""Unity Catalog of a Databricks workspace: its tables as a catalog, its privileges, its SQL."""
