@@ -28,7 +28,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "operators": [_modules("operators", "catalog", "plan", "tables", "certify", "approval", "waves")],
         "sensors": [_modules("sensors", "snapshot")],
-        "hooks": [_modules("hooks", "catalog", "ledger")],
+        "hooks": [_modules("hooks", "catalog", "ledger", "unity")],
         "triggers": [_modules("triggers", "snapshot")],
         "bundles": [_modules("", "bundle")],
         "connection-types": [_catalog(), _ledger()],

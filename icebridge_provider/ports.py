@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
+from icebridge_provider.model.access import GrantChange, TableAccess
 from icebridge_provider.model.event import LedgerEvent, TableState
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.job import JobRef, JobSpec, JobStatus
@@ -58,6 +59,25 @@ class FileStore(Protocol):
         """Delete a file; a missing one is success."""
 
 
+class AccessControl(Protocol):
+    """Who may do what with the tables of one catalog."""
+
+    def access_of(self, table: TableIdentifier) -> TableAccess:
+        """Effective access to one table, inherited access too.
+
+        :raises IceBridgeError: IB-208 when there is no such table.
+        """
+
+    def change(self, table: TableIdentifier, changes: Sequence[GrantChange]) -> None:
+        """Grant and revoke on one table, all of it or nothing; what is so already is success.
+
+        :raises IceBridgeError: IB-634 when a principal does not exist (any more).
+        """
+
+    def writable(self) -> bool:
+        """Whether this connection may change grants: ``read_only`` in its extra says no, a foreign catalog does not."""
+
+
 class Catalog(Protocol):
     """One Iceberg catalog. Names carry its connection id as their ``catalog``."""
 
@@ -70,6 +90,9 @@ class Catalog(Protocol):
 
     def tables(self, namespace: tuple[str, ...]) -> list[TableIdentifier]:
         """Tables of one namespace, by name, views left out."""
+
+    def hidden(self, namespace: tuple[str, ...]) -> list[TableIdentifier]:
+        """Tables of one namespace that are known to be there and are not shown to this connection."""
 
     def load(self, table: TableIdentifier) -> LoadedTable | None:
         """Read the entry and its metadata file; None when the catalog has no such entry.
@@ -101,6 +124,10 @@ class Catalog(Protocol):
     def set_properties(self, table: TableIdentifier, properties: Mapping[str, str]) -> None:
         """Commit table properties."""
 
+    @property
+    def access(self) -> AccessControl | None:
+        """Privileges of its tables, None for a catalog that knows none."""
+
     def writable(self) -> bool:
         """Whether this connection may change the catalog (``read_only`` in its extra says no)."""
 
@@ -116,6 +143,20 @@ class Engine(Protocol):
 
     def cancel(self, job: JobRef) -> None:
         """Stop it; one that is over is success."""
+
+
+class BatchEngine(Engine, Protocol):
+    """An engine elsewhere: it works while nobody waits for it, and one run may do many tables."""
+
+    @property
+    def name(self) -> str:
+        """What kind of engine, as :attr:`JobRef.engine` says it."""
+
+    def submit_all(self, jobs: Sequence[tuple[JobSpec, str]]) -> JobRef:
+        """Start one run for all jobs (each with its token), or find the run that was started for just these."""
+
+    def result_of(self, job: JobSpec, ref: JobRef) -> JobStatus:
+        """How one table came out of a run that is over; ``facts["retryable"]`` when the same may succeed later."""
 
 
 class Ledger(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from icebridge_provider.model.event import Actor
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from icebridge_provider.steps.site import Site
 
 CATALOG_TYPES = frozenset({"icebridge_catalog", "iceberg"})
+WORKSPACE_TYPE = "databricks"
 
 
 def actor() -> Actor:
@@ -70,9 +71,9 @@ def scratch_ledger() -> Iterator[SqlLedger]:
 
 def catalog(conn_id: str) -> Catalog:
     """Return the catalog behind a connection."""
-    from icebridge_provider.hooks.catalog import IcebergCatalogHook
+    from icebridge_provider.hooks.catalog import catalog_for
 
-    return IcebergCatalogHook(conn_id).catalog()
+    return catalog_for(conn_id)
 
 
 def rights(conn_id: str) -> list[dict[str, str]]:
@@ -89,21 +90,31 @@ def catalog_connections() -> list[str]:
     from sqlalchemy import select
 
     with create_session() as session:
-        stored = {(row.conn_id, row.conn_type) for row in session.scalars(select(Connection))}
+        stored = {row.conn_id: _is_catalog(row) for row in session.scalars(select(Connection))}
     prefix = "AIRFLOW_CONN_"
-    named = [name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)]
-    stored |= {(name, connection_type(name)) for name in named}
-    return sorted(conn_id for conn_id, kind in stored if kind in CATALOG_TYPES)
+    for name in (name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)):
+        stored[name] = _is_catalog(_connection(name))
+    return sorted(conn_id for conn_id, is_catalog in stored.items() if is_catalog)
+
+
+def _is_catalog(found: Any) -> bool:
+    """Whether a connection is a catalog's; one of a workspace is when it names a Unity catalog."""
+    kind = str(getattr(found, "conn_type", ""))
+    return kind in CATALOG_TYPES or (kind == WORKSPACE_TYPE and bool((found.extra_dejson or {}).get("catalog")))
 
 
 def connection_type(conn_id: str) -> str:
     """Return the type of a connection, empty when it cannot be read."""
+    return str(getattr(_connection(conn_id), "conn_type", ""))
+
+
+def _connection(conn_id: str) -> Any:
     from airflow.sdk.bases.hook import BaseHook
 
     try:
-        return str(BaseHook.get_connection(conn_id).conn_type)
+        return BaseHook.get_connection(conn_id)
     except Exception:  # noqa: BLE001 - one that cannot be parsed is of no type
-        return ""
+        return None
 
 
 def password(conn_id: str) -> str:

@@ -18,6 +18,7 @@ class JobSpec:
 
     ``snapshot_id`` pins the source snapshot; ``metadata_location`` the source metadata file it was read from.
     ``previous_metadata_location`` is the target metadata of an earlier copy that is only to be brought up to date.
+    ``columns`` and ``partition_by`` are for engines that write the table by SQL: names in the table's order.
     """
 
     plan_id: str
@@ -29,6 +30,8 @@ class JobSpec:
     location: str
     properties: Mapping[str, str] = field(default_factory=dict)
     previous_metadata_location: str = ""
+    columns: tuple[str, ...] = ()
+    partition_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,20 @@ from icebridge_provider.model.report import Finding
 
 
 class CopyMethod(StrEnum):
-    """How bytes move. ``register`` shares the source's files and is used only when asked for."""
+    """How bytes move. ``register`` shares the source's files and is used only when asked for.
+
+    ``deep_clone`` is Databricks' own copy of a table: rows and schema, no history.
+    """
 
     COPY_FILES = "copy_files"
     INSERT_SELECT = "insert_select"
     REGISTER = "register"
+    DEEP_CLONE = "deep_clone"
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether rows are written anew: then history goes, and no file can be compared byte by byte."""
+        return self in {CopyMethod.INSERT_SELECT, CopyMethod.DEEP_CLONE}
 
 
 class Approval(StrEnum):

@@ -8,9 +8,9 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 
@@ -25,6 +25,38 @@ if TYPE_CHECKING:
     from icebridge_provider.steps.site import Site
 
 COLOR = "#d7eef7"
+STILL_RUNNING = "IB-608"
+
+
+@dataclass
+class Came:
+    """How the tables of a task came out so far: results, errors, and the runs elsewhere that some wait for."""
+
+    done: dict[str, Any] = field(default_factory=dict)
+    failed: dict[str, IceBridgeError] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+
+    def add(self, source: str, error: IceBridgeError) -> None:
+        """Note an error; that a run is still under way is none."""
+        if error.code == STILL_RUNNING and error.facts.get("run_id"):
+            self.waiting[source] = str(error.facts["run_id"])
+        else:
+            self.failed[source] = error
+
+    def to_json(self) -> dict[str, Any]:
+        """Return this as a deferred task can be given it back."""
+        failed = {source: {**error.to_json(), "retryable": error.retryable} for source, error in self.failed.items()}
+        return {"done": self.done, "failed": failed, "waiting": self.waiting}
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Came:
+        """Read what :meth:`to_json` wrote; the tables that waited are looked at anew."""
+        failed = {}
+        for source, told in value["failed"].items():
+            kind = TransientError if told["retryable"] else IceBridgeError
+            texts = {key: told[key] for key in ("remedy", "changed")}
+            failed[source] = kind(told["code"], told["message"], **texts)
+        return cls(done=dict(value["done"]), failed=failed)
 
 
 class IceBridgeOperator(BaseOperator):
@@ -73,12 +105,24 @@ class PlanTablesOperator(IceBridgeOperator):
         :returns: ``plan_id, step, done`` (result by source) and ``failed`` (problem by source, empty).
         :raises IceBridgeError: IB-701 for several tables, else the one table's own error.
         """
+        return self._act_on_all(context, Came())
+
+    def resume(self, context: Context, event: dict[str, Any], came: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Go on when a run elsewhere is over, with the tables that waited for one.
+
+        :param came: how the other tables came out before this task gave its worker back; ``dag.test`` forgets it, then
+            all are looked at again.
+        """
+        self.log.info("Run %s is over.", event.get("run_id"))
+        if came is None:
+            return self._act_on_all(context, Came())
+        self.tables = list(came["waiting"])
+        return self._act_on_all(context, Came.read(came))
+
+    def _act_on_all(self, context: Context, came: Came) -> dict[str, Any]:
         site, plan = site_of_plan(self.plan_id, context)
         engine = site.engine
         site = replace(site, engine=lambda progress: self._stoppable(engine, progress))
-        chosen = tables_of(plan, self.tables)
-        done: dict[str, Any] = {}
-        failed: dict[str, IceBridgeError] = {}
         lock = threading.Lock()
 
         def one(table: TablePlan) -> None:
@@ -86,17 +130,29 @@ class PlanTablesOperator(IceBridgeOperator):
                 self.go_on()
                 result = small(self.act(site, plan, table))
             except IceBridgeError as error:
-                self.log.error("%s: %s", table.source, error)  # noqa: TRY400 - the message says all
                 with lock:
-                    failed[str(table.source)] = error
+                    came.add(str(table.source), error)
             else:
                 with lock:
-                    done[str(table.source)] = result
+                    came.done[str(table.source)] = result
 
-        self._each(one, chosen, self.threads(site))
-        if failed:
-            raise summary(failed)
-        return {"plan_id": plan.plan_id, "step": self.step, "done": done, "failed": {}}
+        self._each(one, tables_of(plan, self.tables), self.threads(site))
+        for source, error in came.failed.items():
+            self.log.error("%s: %s", source, error)
+        if came.waiting:
+            self._wait(plan, came)
+        if came.failed:
+            raise summary(came.failed)
+        return {"plan_id": plan.plan_id, "step": self.step, "done": came.done, "failed": {}}
+
+    def _wait(self, plan: MigrationPlan, came: Came) -> NoReturn:
+        """Give the worker back until a run elsewhere is over: the triggerer looks at it."""
+        from icebridge_provider.triggers.job import DatabricksRunTrigger
+
+        run_id = next(iter(came.waiting.values()))
+        self.log.info("%d tables wait for run %s.", len(came.waiting), run_id)
+        trigger = DatabricksRunTrigger(plan.request.target_conn_id, run_id)
+        self.defer(trigger=trigger, method_name="resume", kwargs={"came": came.to_json()})
 
     def on_kill(self) -> None:
         """Stop at the next file: what is copied is kept, leases are given back, the next try goes on."""

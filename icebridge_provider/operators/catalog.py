@@ -37,12 +37,12 @@ class InventoryOperator(IceBridgeOperator):
 
         :returns: ``inventory_id, tables, problems, findings`` (counts).
         """
-        from icebridge_provider.hooks.catalog import IcebergCatalogHook
+        from icebridge_provider.hooks.catalog import catalog_for
         from icebridge_provider.hooks.ledger import LedgerHook
         from icebridge_provider.hooks.site import actor_of
         from icebridge_provider.steps.inventory import take_inventory
 
-        catalog, ledger = IcebergCatalogHook(self.conn_id).catalog(), LedgerHook().ledger()
+        catalog, ledger = catalog_for(self.conn_id), LedgerHook().ledger()
         return take_inventory(catalog, ledger, actor_of(context), listed(self.tables) or ["*"], self.inspect)
 
 
@@ -68,7 +68,7 @@ class AssessOperator(IceBridgeOperator):
         :returns: ``inventory_id, path, headline``.
         """
         from icebridge_provider.crash import side_effect
-        from icebridge_provider.hooks.catalog import IcebergCatalogHook
+        from icebridge_provider.hooks.catalog import catalog_for
         from icebridge_provider.hooks.ledger import LedgerHook
         from icebridge_provider.hooks.settings import settings
         from icebridge_provider.steps.assess import assess_inventory, headline, render_assessment, save_assessment
@@ -76,8 +76,8 @@ class AssessOperator(IceBridgeOperator):
 
         ledger = LedgerHook().ledger()
         inventory = load_inventory(ledger, self.inventory_id)
-        source = IcebergCatalogHook(inventory.catalog).catalog()
-        target = IcebergCatalogHook(self.target_conn_id).catalog() if self.target_conn_id else None
+        source = catalog_for(inventory.catalog)
+        target = catalog_for(self.target_conn_id) if self.target_conn_id else None
         document = assess_inventory(inventory, source, target, settings())
         save_assessment(ledger, document)
         path = Path(self.path) if self.path else airflow_folder() / f"assessment-{self.inventory_id}.html"

@@ -65,21 +65,17 @@ class ReportOperator(IceBridgeOperator):
         """
         from icebridge_provider.crash import side_effect
         from icebridge_provider.engines.gx import build_data_docs
-        from icebridge_provider.model import codec
-        from icebridge_provider.model.report import ValidationReport
-        from icebridge_provider.steps.validate import report_key
+        from icebridge_provider.steps.verdicts import kept, report_key
 
         skip_without_plan(self.plan_id)
         site, plan = site_of_plan(self.plan_id, context)
-        keys = [report_key(plan.plan_id, table.source) for table in plan.of_wave(int(self.wave))]
-        found = [site.ledger.document("report", key) for key in keys]
-        reports = [codec.from_json(ValidationReport, document) for document in found if document]
-        if not reports:
+        found = kept(site.ledger, [report_key(plan.plan_id, table.source) for table in plan.of_wave(int(self.wave))])
+        if not found:
             return {"index": "", "tables": 0}
         folder = Path(self.folder or airflow_folder() / "data_docs" / plan.plan_id / f"wave-{self.wave}")
         with side_effect("report.data_docs"):
-            index = build_data_docs(reports, folder)
-        return {"index": str(index), "tables": len(reports)}
+            index = build_data_docs(found, folder)
+        return {"index": str(index), "tables": len(found)}
 
 
 class VerdictOperator(IceBridgeOperator):

@@ -98,7 +98,7 @@ class PlanOperator(IceBridgeOperator):
 
         :returns: ``plan_id, digest, tables, refused, waves, bytes, seconds, cost, currency``.
         """
-        from icebridge_provider.hooks.catalog import IcebergCatalogHook
+        from icebridge_provider.hooks.catalog import catalog_for
         from icebridge_provider.hooks.ledger import LedgerHook
         from icebridge_provider.hooks.settings import settings
         from icebridge_provider.hooks.site import actor_of
@@ -110,8 +110,8 @@ class PlanOperator(IceBridgeOperator):
         plan_id = self.plan_id or _run_id(context)
         kept = ledger.plan(plan_id) if plan_id in ledger.plans() else None
         request = self._request(options, settings()) if kept is None else self._kept_request(kept)
-        source = IcebergCatalogHook(request.source_conn_id).catalog()
-        target = IcebergCatalogHook(request.target_conn_id).catalog()
+        source = catalog_for(request.source_conn_id)
+        target = catalog_for(request.target_conn_id)
         check_approval(request, options)
         plan = make_plan(source, target, ledger, request, options, actor_of(context), datetime.now(UTC), plan_id)
         self.log.info("\n%s", plan_table(plan))

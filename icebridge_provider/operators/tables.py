@@ -38,7 +38,17 @@ class CopyTablesOperator(PlanTablesOperator):
         """Copy the tables; failures of earlier runs do not count against the limits of this one."""
         start = getattr(context["dag_run"], "start_date", None)
         self._begun = start.astimezone(UTC).isoformat(timespec="seconds") if start else ""
+        self._start_run(context)
         return super().execute(context)
+
+    def _start_run(self, context: Context) -> None:
+        """Where an engine elsewhere copies, start one run for all tables of this task."""
+        from icebridge_provider.steps.remote_copy import start_copies
+
+        site, plan = site_of_plan(self.plan_id, context)
+        run_id = start_copies(site, plan, tables_of(plan, self.tables))
+        if run_id:
+            self.log.info("Run %s copies.", run_id)
 
     def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
         """Copy one table."""
@@ -138,7 +148,7 @@ class CutOverOperator(PlanTablesOperator):
         self._tell(site, plan, list(result["done"]), context)
         return result
 
-    def resume(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 - a trigger's event
+    def window_opened(self, context: Context, event: Any = None) -> dict[str, Any]:  # noqa: ARG002 - a trigger's event
         """Go on when the window has opened."""
         return self.execute(context)
 
@@ -174,7 +184,7 @@ class CutOverOperator(PlanTablesOperator):
         if window is not None and window.opened_at(now) is None:
             opening = window.next_opening(now)
             self.log.info("The cut-over window opens %s; waiting.", opening.isoformat())
-            self.defer(trigger=DateTimeTrigger(moment=opening.astimezone(UTC)), method_name="resume")
+            self.defer(trigger=DateTimeTrigger(moment=opening.astimezone(UTC)), method_name="window_opened")
 
 
 def asset_uri(table: TableIdentifier) -> str:

@@ -194,12 +194,13 @@ def _candidate(
 ) -> Candidate | None:
     if table.facts is None:
         return None
+    offered = context.preflight.capabilities.methods
     return Candidate(
         table=table,
         facts=table.facts,
         target=target,
         staged=staged_name(target, plan_id),
-        method=methods.choose(table.facts, request, rules.method_of(table.identifier)),
+        method=methods.choose(table.facts, request, rules.method_of(table.identifier), offered),
         location=context.locations.get(target, ""),
     )
 

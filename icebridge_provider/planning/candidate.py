@@ -10,6 +10,7 @@ from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.plan import CopyMethod
 from icebridge_provider.model.report import Severity
 from icebridge_provider.model.table import ForeignTable, TableFacts
+from icebridge_provider.planning.methods import EMBEDDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,9 @@ class Capabilities:
     """What the target catalog takes. What is not known to be refused counts as taken.
 
     ``plain_names``: lower case letters, digits and underscores only. ``one_level``: namespaces have one level.
-    ``dotted_levels``: a level may hold a dot. ``refused_types`` are Iceberg types as the spec writes them.
+    ``dotted_levels``: a level may hold a dot. ``refused_types`` are Iceberg types as the spec writes them, without
+    their length. ``methods`` are those of the engine that writes there, the cheapest first. ``applies_deletes`` is
+    False where that engine may read tables without applying their delete files.
     """
 
     longest_name: int = 255
@@ -35,6 +38,9 @@ class Capabilities:
     newest_format: int = 3
     partition_transforms: bool = True
     refused_types: frozenset[str] = frozenset()
+    refused_characters: str = ""
+    methods: tuple[CopyMethod, ...] = EMBEDDED
+    applies_deletes: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

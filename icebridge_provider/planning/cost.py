@@ -1,8 +1,8 @@
 """How long and how much: seconds at a stated speed, money at stated rates, and the refusal of what cannot be.
 
 The model, which docs/planning.md tells in words: a byte is copied once and then read once more on both sides for the
-proof, at the speed of copying; ``insert_select`` decodes and encodes, five times slower; ``register`` moves nothing.
-No plan is faster than its commits at ``max_commits_per_min``.
+proof, at the speed of copying; ``insert_select`` and ``deep_clone`` decode and encode, five times slower; ``register``
+moves nothing. No plan is faster than its commits at ``max_commits_per_min``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ GB = 1000**3
 DAYS_A_MONTH = 30.0
 COMMITS_A_TABLE = 3  # register staged, publish, archive
 # Passes over a table's bytes, in units of copying them once.
-PASSES = {CopyMethod.COPY_FILES: 2.0, CopyMethod.INSERT_SELECT: 6.0, CopyMethod.REGISTER: 0.0}
+PASSES = {
+    CopyMethod.COPY_FILES: 2.0,
+    CopyMethod.INSERT_SELECT: 6.0,
+    CopyMethod.REGISTER: 0.0,
+    CopyMethod.DEEP_CLONE: 6.0,
+}
 
 
 def estimate(

@@ -5,12 +5,17 @@ An action is plain JSON, so that the ledger alone suffices to go on, or to go ba
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from icebridge_provider.model import codec
+from icebridge_provider.model.access import GrantChange
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.plan import TablePlan
+from icebridge_provider.planning.privileges import Swap, inverse, revoke_statements
 
 PUBLISH, ARCHIVE, POINTER, INSTRUCT = "publish", "archive", "pointer", "instruct"
+GRANT, REVOKE = "grant", "revoke"
 SOURCE, TARGET = "source", "target"
 MOVED_TO = "icebridge.moved-to"
 LONGEST_NAME = 255
@@ -23,24 +28,56 @@ def archived_name(source: TableIdentifier, date: str) -> TableIdentifier:
     return source.named(source.name[: LONGEST_NAME - len(suffix)] + suffix)
 
 
-def actions(table: TablePlan, *, source_writable: bool, date: str) -> tuple[Action, ...]:
+def actions(
+    table: TablePlan, *, source_writable: bool, date: str, swap: Swap | None = None, source_grantable: bool = True
+) -> tuple[Action, ...]:
     """Return what a cut-over does, in order: the target is published before the source goes.
 
-    The target's metadata is not touched: what is published is byte for byte what was proven.
+    Readers are granted the copy before it is published, and lose the source after that. The target's metadata is not
+    touched: what is published is byte for byte what was proven.
 
     :param date: UTC date of the approval, ``YYYYMMDD``.
+    :param swap: what moves the readers, where both catalogs keep privileges.
+    :param source_grantable: whether grants on the source may be revoked; if not its owner is told which.
     """
+    moves = swap or Swap()
+    revokes = moves.revokes if source_grantable else ()
+    given = (grants(GRANT, TARGET, table.staged, moves.grants),) if moves.grants else ()
+    taken = (grants(REVOKE, SOURCE, table.source, revokes),) if revokes else ()
     publish = rename(PUBLISH, TARGET, table.staged, table.target)
     if not source_writable:
-        text = (
-            f"{table.source} is read-only for IceBridge. Its owner: revoke access to it or rename it to "
-            f"{archived_name(table.source, date).name}, and point readers to {table.target}."
-        )
-        return publish, {"action": INSTRUCT, "text": text, "inverse": {}}
+        text = _instruction(table, date, swap, revoked=source_grantable)
+        return *given, publish, *taken, {"action": INSTRUCT, "text": text, "inverse": {}}
     archived = archived_name(table.source, date)
     archive = rename(ARCHIVE, SOURCE, table.source, archived)
     pointer = properties(POINTER, SOURCE, archived, {MOVED_TO: str(table.target)}, {MOVED_TO: ""})
-    return publish, archive, pointer
+    return *given, publish, *taken, archive, pointer
+
+
+def _instruction(table: TablePlan, date: str, swap: Swap | None, *, revoked: bool) -> str:
+    name = archived_name(table.source, date).name
+    if swap is None:
+        wanted = f"revoke access to it or rename it to {name}"
+    elif revoked:
+        wanted = f"its readers' access is revoked; stop its writers and rename it to {name} where it lives"
+    else:
+        wanted = "; ".join((*revoke_statements(swap), f"rename it to {name}"))
+    return f"{table.source} is read-only for IceBridge. Its owner: {wanted}, and point readers to {table.target}."
+
+
+def grants(action: str, side: str, table: TableIdentifier, changes: Iterable[GrantChange]) -> Action:
+    """Return the action that changes grants on a table."""
+    listed = list(changes)
+    back = {"side": side, "table": str(table), "changes": codec.to_json(inverse(listed))}
+    return {"action": action, "side": side, "table": str(table), "changes": codec.to_json(listed), "inverse": back}
+
+
+def changes_of(action: Mapping[str, Any]) -> tuple[GrantChange, ...]:
+    """Return the grants that an action, or its inverse, changes.
+
+    :raises ValueError: when they cannot be read.
+    """
+    return codec.from_json(tuple[GrantChange, ...], action["changes"])
 
 
 def rename(action: str, side: str, old: TableIdentifier, new: TableIdentifier) -> Action:

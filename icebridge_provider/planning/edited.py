@@ -38,7 +38,7 @@ def check_folders(plan: MigrationPlan) -> None:
 
     :raises ConfigurationError: IB-324.
     """
-    placed = sorted((folder(table.location), number) for number, table in enumerate(plan.tables))
+    placed = sorted((folder(table.location), number) for number, table in enumerate(plan.tables) if table.location)
     for (outer, _), (inner, number) in pairwise(placed):
         if inner.startswith(outer):
             raise _wrong(
@@ -82,12 +82,12 @@ def _check_table(plan: MigrationPlan, key: str, table: TablePlan) -> None:
             raise _wrong(plan, f"{key}.{name}", "a part of the name is empty")
     if table.staged.namespace != table.target.namespace or table.staged == table.target:
         raise _wrong(plan, f"{key}.staged", "it must be another name in the namespace of target")
-    if not table.location:
+    if not table.location and table.method not in methods.PLACED_BY_TARGET:
         raise _wrong(plan, f"{key}.location", "it is empty")
     if table.wave < 0:
         raise _wrong(plan, f"{key}.wave", "waves count from 0")
     methods.refuse_sharing(table.method, plan.request)
-    if table.method is CopyMethod.INSERT_SELECT and table.snapshot_id is not None:
+    if table.method.rewrites and table.snapshot_id is not None:
         _refuse_hidden_loss(plan, key, table)
 
 
@@ -95,7 +95,7 @@ def _refuse_hidden_loss(plan: MigrationPlan, key: str, table: TablePlan) -> None
     """Changing a table's method by hand must not slip past the acceptance of what it loses."""
     if not scaffold.is_accepted(f"history:{table.source.path}", plan.request.accept_losses):
         raise _wrong(
-            plan, f"{key}.method", 'insert_select loses its history, and request.accept_losses lacks "history"'
+            plan, f"{key}.method", f'{table.method} loses its history, and request.accept_losses lacks "history"'
         )
 
 

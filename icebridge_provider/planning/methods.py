@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from icebridge_provider.exceptions import ConfigurationError
@@ -13,6 +13,11 @@ from icebridge_provider.model.table import TableFacts
 from icebridge_provider.planning.mapping import AUTO
 
 COPY, INSERT, REGISTER = CopyMethod.COPY_FILES, CopyMethod.INSERT_SELECT, CopyMethod.REGISTER
+CLONE = CopyMethod.DEEP_CLONE
+EMBEDDED = (COPY, INSERT, REGISTER)  # the cheapest copy first; register only when asked for
+DATABRICKS = (CLONE, INSERT)
+# Where Databricks runs them the target chooses the new table's folder.
+PLACED_BY_TARGET = frozenset(DATABRICKS)
 NEWEST_COPIED = 2
 NEWEST_KNOWN = 3
 _TRANSFORM = re.compile(r"identity|void|year|month|day|hour|(bucket|truncate)\[\d+\]")
@@ -73,7 +78,7 @@ def _unknown_transform(facts: TableFacts) -> str:
 REFUSALS: tuple[Refusal, ...] = (
     Refusal(
         code="IB-400",
-        methods=frozenset({COPY, INSERT}),
+        methods=frozenset({COPY, INSERT, CLONE}),
         seen=_newer_than(NEWEST_COPIED),
         remedy="Leave it out for now (tables: !name).",
     ),
@@ -83,12 +88,18 @@ REFUSALS: tuple[Refusal, ...] = (
         seen=_newer_than(NEWEST_KNOWN),
         remedy="Leave it out for now (tables: !name).",
     ),
-    Refusal(code="IB-401", methods=frozenset({COPY, INSERT}), seen=_equality_deletes, remedy=_REWRITE),
-    Refusal(code="IB-402", methods=frozenset({COPY, INSERT}), seen=_deletion_vectors, remedy=_REWRITE),
+    Refusal(code="IB-401", methods=frozenset({COPY, INSERT, CLONE}), seen=_equality_deletes, remedy=_REWRITE),
+    Refusal(code="IB-402", methods=frozenset({COPY, INSERT, CLONE}), seen=_deletion_vectors, remedy=_REWRITE),
     Refusal(
         code="IB-403",
         methods=frozenset({COPY}),
         seen=_formats(frozenset({"PARQUET", "ORC", "AVRO"})),
+        remedy="Rewrite its data files as Parquet first (Spark: CALL system.rewrite_data_files).",
+    ),
+    Refusal(
+        code="IB-403",
+        methods=frozenset({CLONE}),
+        seen=_formats(frozenset({"PARQUET"})),
         remedy="Rewrite its data files as Parquet first (Spark: CALL system.rewrite_data_files).",
     ),
     Refusal(
@@ -99,7 +110,7 @@ REFUSALS: tuple[Refusal, ...] = (
     ),
     Refusal(
         code="IB-404",
-        methods=frozenset({COPY, INSERT}),
+        methods=frozenset({COPY, INSERT, CLONE}),
         seen=_encrypted,
         remedy="Rewrite it without table encryption first: its keys cannot be carried over.",
     ),
@@ -152,9 +163,12 @@ def refusals(facts: TableFacts, method: CopyMethod) -> tuple[tuple[Refusal, str]
     return tuple((rule, said) for rule in rules if (said := rule.seen(facts)))
 
 
-def choose(facts: TableFacts, request: MigrationRequest, rule: str = "") -> CopyMethod:
+def choose(
+    facts: TableFacts, request: MigrationRequest, rule: str = "", offered: Sequence[CopyMethod] = EMBEDDED
+) -> CopyMethod:
     """Return the method for one table; whether it is refused is :func:`refusals`' to say.
 
+    :param offered: what the engine that will copy can run, the cheapest first.
     :param rule: what a ``method:`` mapping rule says of this table; it goes before ``request.method``.
     :raises ConfigurationError: IB-330, IB-331.
     """
@@ -164,10 +178,11 @@ def choose(facts: TableFacts, request: MigrationRequest, rule: str = "") -> Copy
     asked = None if rule else requested(request)
     if asked is not None:
         return asked
-    cheapest_first = [REGISTER] * request.allow_zero_copy + [COPY, INSERT]
+    copies = [method for method in offered if method is not REGISTER]
+    cheapest_first = [REGISTER] * (request.allow_zero_copy and REGISTER in offered) + copies
     return next((method for method in cheapest_first if not refusals(facts, method)), cheapest_first[0])
 
 
-def able(facts: TableFacts) -> list[CopyMethod]:
-    """Return the methods that can carry the table, the cheapest copy first."""
-    return [method for method in (COPY, INSERT, REGISTER) if not refusals(facts, method)]
+def able(facts: TableFacts, offered: Sequence[CopyMethod] = EMBEDDED) -> list[CopyMethod]:
+    """Return the methods among ``offered`` that can carry the table, in the same order."""
+    return [method for method in offered if not refusals(facts, method)]

@@ -24,7 +24,7 @@ from icebridge_provider.planning.source_rules import LEFT_OVER
 
 LONGEST_NAME = 255
 RULES: tuple[Rule, ...] = (*target_rules.RULES, *source_rules.RULES)
-# Source rules that speak of older snapshots only: insert_select never reads those.
+# Source rules that speak of older snapshots only: methods that write rows anew never read those.
 _OLDER_ONLY = frozenset({"SRC-003", "SRC-012"})
 
 
@@ -46,7 +46,7 @@ def is_blocked(findings: Iterable[Finding]) -> bool:
 
 
 def _weighed(finding: Finding, method: CopyMethod) -> Finding:
-    if finding.rule not in _OLDER_ONLY or method is not CopyMethod.INSERT_SELECT:
+    if finding.rule not in _OLDER_ONLY or not method.rewrites:
         return finding
     return replace(finding, severity=Severity.WARNING)
 

@@ -22,10 +22,9 @@ PLACES = ("write.data.path", "write.metadata.path", "write.object-storage.path",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossKind:
-    """One kind of loss by ``methods``: ``seen`` returns it in words, or nothing."""
+    """One kind of loss by methods that write rows anew: ``seen`` returns it in words, or nothing."""
 
     id: str
-    methods: frozenset[CopyMethod]
     seen: Callable[[TableFacts], str]
     why: str
 
@@ -66,18 +65,17 @@ def _format_one(facts: TableFacts) -> str:
     return "format version 1" if facts.format_version == 1 else ""
 
 
-_REWRITTEN = frozenset({CopyMethod.INSERT_SELECT})
 KINDS: tuple[LossKind, ...] = (
     LossKind(
-        id="history", methods=_REWRITTEN, seen=_history,
+        id="history", seen=_history,
         why="rows are written anew in one snapshot: no time travel before it, and incremental readers start over",
     ),
-    LossKind(id="refs", methods=_REWRITTEN, seen=_refs, why="they name snapshots that are not copied"),
-    LossKind(id="old_schemas", methods=_REWRITTEN, seen=_old_schemas, why="only the current schema is written"),
-    LossKind(id="old_specs", methods=_REWRITTEN, seen=_old_specs, why="all rows are written by the current spec"),
-    LossKind(id="old_sort_orders", methods=_REWRITTEN, seen=_old_orders, why="only the current sort order is kept"),
+    LossKind(id="refs", seen=_refs, why="they name snapshots that are not copied"),
+    LossKind(id="old_schemas", seen=_old_schemas, why="only the current schema is written"),
+    LossKind(id="old_specs", seen=_old_specs, why="all rows are written by the current spec"),
+    LossKind(id="old_sort_orders", seen=_old_orders, why="only the current sort order is kept"),
     LossKind(
-        id="format_version", methods=_REWRITTEN, seen=_format_one,
+        id="format_version", seen=_format_one,
         why="the new table has format version 2, which readers of version 1 refuse",
     ),
 )  # fmt: skip
@@ -96,8 +94,9 @@ def translate(path: str, facts: TableFacts, method: CopyMethod) -> Scaffold:
 
 def losses(path: str, facts: TableFacts, method: CopyMethod) -> tuple[Loss, ...]:
     """Return what ``method`` loses of the table at ``path``."""
-    kinds = [kind for kind in KINDS if method in kind.methods]
-    return tuple(Loss(id=f"{kind.id}:{path}", what=what, why=kind.why) for kind in kinds if (what := kind.seen(facts)))
+    if not method.rewrites:
+        return ()
+    return tuple(Loss(id=f"{kind.id}:{path}", what=what, why=kind.why) for kind in KINDS if (what := kind.seen(facts)))
 
 
 def refuse_unaccepted(tables: Iterable[TablePlan], accepted: Sequence[str]) -> None:

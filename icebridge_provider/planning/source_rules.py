@@ -74,7 +74,7 @@ def _branch_writers(candidate: Candidate, _: PreflightContext) -> Answer | None:
     if not branches and not audited:
         return None
     seen = [f"branches {', '.join(branches)}"] * bool(branches) + ["write-audit-publish (write.wap.enabled)"] * audited
-    fate = "are lost by insert_select" if candidate.method is CopyMethod.INSERT_SELECT else "move along"
+    fate = f"are lost by {candidate.method}" if candidate.method.rewrites else "move along"
     return Answer(
         what=f"it is written through {' and '.join(seen)}; commits that main does not have yet {fate}",
         facts={"branches": branches, "wap": audited},
@@ -145,7 +145,7 @@ def _resumed(candidate: Candidate, context: PreflightContext) -> Answer | None:
 
 def _position_deletes(candidate: Candidate, _: PreflightContext) -> Answer | None:
     count = candidate.facts.totals.position_delete_files
-    if not count or candidate.method is CopyMethod.INSERT_SELECT:
+    if not count or candidate.method.rewrites:
         return None
     return Answer(
         what=f"{count:,} position delete files move along; an engine that does not apply them shows deleted rows again",

@@ -15,12 +15,24 @@ _PLAIN = re.compile(r"[a-z0-9_]+")
 _BY_MAPPING = "Give it another name by the param mapping, for example "
 
 
-def _method(candidate: Candidate, _: PreflightContext) -> Answer | None:
+def _unoffered(candidate: Candidate, context: PreflightContext) -> Answer | None:
+    offered = context.capabilities.methods
+    if candidate.method in offered:
+        return None
+    return Answer(
+        what=f"the engine that writes to {candidate.target.catalog} does not run {candidate.method}",
+        remedy=f"Take method auto, or one of {', '.join(offered)}.",
+        facts={"offered": [method.value for method in offered]},
+    )
+
+
+def _method(candidate: Candidate, context: PreflightContext) -> Answer | None:
     found = methods.refusals(candidate.facts, candidate.method)
     if not found:
         return None
     seen = " and ".join(said for _, said in found)
-    able = [method for method in methods.able(candidate.facts) if method is not CopyMethod.REGISTER]
+    offered = [method for method in context.capabilities.methods if method is not CopyMethod.REGISTER]
+    able = methods.able(candidate.facts, offered)
     remedy = found[0][0].remedy
     if able:
         rule = rule_text("method", candidate.table.identifier, able[0].value)
@@ -73,6 +85,9 @@ def _unfit_name(candidate: Candidate, context: PreflightContext) -> Answer | Non
             return Answer(what=f"the name {part[:40]}… has {len(part)} characters, the target takes {longest}")
         if any(ord(char) < 32 or ord(char) == 127 for char in part) or part != part.strip():
             return Answer(what=f"the name {part!r} holds control characters or outer blanks")
+        odd = next((char for char in part if char in context.capabilities.refused_characters), "")
+        if odd:
+            return Answer(what=f"the target takes no {odd!r} in names, as in {part!r}")
         if context.capabilities.plain_names and not _PLAIN.fullmatch(part):
             plain = re.sub(r"[^a-z0-9_]+", "_", candidate.target.name.lower())
             return Answer(
@@ -98,7 +113,8 @@ def _unfit_shape(candidate: Candidate, context: PreflightContext) -> Answer | No
     takes, facts = context.capabilities, candidate.facts
     if facts.format_version > takes.newest_format:
         return Answer(what=f"the target takes format version {takes.newest_format}, not {facts.format_version}")
-    odd = [f"{column.name} {column.type}" for column in facts.columns if column.type in takes.refused_types]
+    refused = [column for column in facts.columns if column.type.partition("[")[0] in takes.refused_types]
+    odd = [f"{column.name} {column.type}" for column in refused]
     if odd:
         return Answer(what=f"the target does not take columns of these types: {', '.join(odd)}")
     spec = next((item for item in facts.specs if item.get("spec-id", 0) == facts.default_spec_id), {})
@@ -106,6 +122,17 @@ def _unfit_shape(candidate: Candidate, context: PreflightContext) -> Answer | No
     if hidden and not takes.partition_transforms:
         return Answer(what=f"the target takes partition columns only, no transforms ({', '.join(hidden)})")
     return None
+
+
+def _deletes_ignored(candidate: Candidate, context: PreflightContext) -> Answer | None:
+    count = candidate.facts.totals.position_delete_files
+    if not count or context.capabilities.applies_deletes:
+        return None
+    return Answer(
+        what=f"its engine may read it without applying its {count:,} position delete files, which brings deleted rows "
+        "back; the proof, whose reader applies them, fails then",
+        facts={"files": count},
+    )
 
 
 def _too_large(candidate: Candidate, context: PreflightContext) -> Answer | None:
@@ -184,6 +211,15 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="PRE-030", severity=_B, check="the target takes the namespace", judge=_unfit_namespace,
         remedy="Give it another name by the param mapping.",
+    ),
+    Rule(
+        id="PRE-032", severity=_B, check="the engine runs the method", judge=_unoffered,
+        remedy="Take method auto.",
+    ),
+    Rule(
+        id="PRE-033", severity=Severity.WARNING, check="its rows do not depend on delete files", judge=_deletes_ignored,
+        remedy="Rewrite it first (Spark: CALL system.rewrite_data_files with delete-file-threshold 1), or see what the "
+        "proof says.",
     ),
     Rule(
         id="PRE-031", severity=_B, check="the target takes its format, types and partitioning", judge=_unfit_shape,

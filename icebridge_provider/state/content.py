@@ -11,7 +11,7 @@ from icebridge_provider.model.event import Actor, LedgerEvent
 from icebridge_provider.model.redaction import credential_in, hidden, scrubbed
 
 _PROSE = frozenset({"changed", "detail", "error", "message", "note", "problem", "problems", "reason", "remedy", "why"})
-_REPORTS = frozenset({"report", "data_docs"})
+_REPORTS = frozenset({"report", "verdict", "data_docs"})
 _EXACT = frozenset({"certificate", "proposal"})
 
 

@@ -11,8 +11,9 @@ from icebridge_provider.model.event import Outcome, State, Step, TableState
 from icebridge_provider.model.plan import MigrationPlan, TablePlan
 from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.state.signing import sealed
-from icebridge_provider.steps.copy import source_of
+from icebridge_provider.steps.access import certified_access
 from icebridge_provider.steps.lease import lease_on
+from icebridge_provider.steps.pins import source_of
 from icebridge_provider.steps.site import Site
 from icebridge_provider.validation.certificate import FIRST, build_certificate, wave_digest
 
@@ -23,12 +24,13 @@ WRITERS = 3
 def certify_wave(site: Site, plan: MigrationPlan, tables: Iterable[TablePlan]) -> dict[str, Any]:
     """Certify every table that is proven and unchanged; unchanged facts give the same digest again.
 
-    A table whose source or copy moved since it was proven is left out: it does not hold up the others. Certificates
-    are chained in plan order, over tables that were cut over before as well, so that those left keep theirs.
+    A table whose source or copy moved since it was proven, or whose readers a cut-over would change, is left out: it
+    does not hold up the others. Certificates are chained in plan order, over tables that were cut over before as well,
+    so that those left keep theirs.
 
     :returns: ``digest`` (empty when nothing is ready), ``tables`` (sources), ``losses``, ``writers`` (the last ones of
         each source), ``signed``, ``rows``, ``bytes``, ``moved`` (what was left out: source to reason).
-    :raises ValidationFailed: IB-605 when all that was proven moved since.
+    :raises ValidationFailed: when nothing is ready: IB-605 for what moved, IB-631 for readers that would change.
     """
     states = {state.table: state for state in site.ledger.states(plan.plan_id)}
     previous, ready, digests, writers, moved = FIRST, list[TablePlan](), dict[str, str](), {}, dict[str, str]()
@@ -99,8 +101,9 @@ def _certify(site: Site, plan: MigrationPlan, table: TablePlan, previous: str) -
         source = check_unmoved(site, table, state)
         names = {"source": key, "staged": str(table.staged), "target": str(table.target)}
         certificate = build_certificate(
-            plan=plan, table=table, source=source, validation=state.validation, previous=previous, names=names
-        )
+            plan=plan, table=table, source=source, validation=state.validation, previous=previous, names=names,
+            access=certified_access(site, table),
+        )  # fmt: skip
         document = sealed(certificate, site.signer)
         digest = str(document["digest"])
         if state.certificate.get("digest") != digest or state.state is not State.AWAITING_APPROVAL:

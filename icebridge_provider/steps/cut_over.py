@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from icebridge_provider.crash import side_effect
@@ -14,12 +15,21 @@ from icebridge_provider.exceptions import (
 )
 from icebridge_provider.model.event import Outcome, State, Step, TableState
 from icebridge_provider.model.plan import Approval, MigrationPlan, TablePlan
-from icebridge_provider.planning.cutover import ARCHIVE, INSTRUCT, TARGET, Action, actions, bound
+from icebridge_provider.planning.cutover import (
+    ARCHIVE,
+    INSTRUCT,
+    POINTER,
+    TARGET,
+    Action,
+    actions,
+    bound,
+)
 from icebridge_provider.planning.window import parse_window
 from icebridge_provider.state.signing import sealed
+from icebridge_provider.steps.access import access_now, check_access, swap_of
 from icebridge_provider.steps.actions import do, place, undo
 from icebridge_provider.steps.certify import check_unmoved, moved
-from icebridge_provider.steps.copy import record_failure
+from icebridge_provider.steps.copy_outcome import record_failure
 from icebridge_provider.steps.lease import HeldLease, lease_on
 from icebridge_provider.steps.site import Site
 from icebridge_provider.validation.certificate import digest_of
@@ -36,7 +46,7 @@ def cut_over_table(
     :raises ConfigurationError: IB-620 the digest is not what stands now, IB-621 approval lacks a name or the tick,
         IB-622 no approval where one is needed.
     :raises TransientError: IB-623 outside the cut-over window.
-    :raises ValidationFailed: IB-605 when source or copy moved.
+    :raises ValidationFailed: IB-605 when source or copy moved, IB-632 when somebody changed who may read them.
     """
     key = str(table.source)
     with lease_on(site, table) as held:
@@ -61,9 +71,8 @@ def _check(
 ) -> None:
     _check_approval(site, plan, who, writers_stopped=writers_stopped)
     approved = site.ledger.document("certificate_set", f"{plan.plan_id}/{digest}") or {"tables": {}}
-    stands = state.certificate.get("digest")
-    if stands and _proposal(site, plan, table, state) is None:
-        stands = None
+    proposal = _proposal(site, plan, table, state)
+    stands = state.certificate.get("digest") if proposal is not None else None
     if state.state is not State.AWAITING_APPROVAL or approved["tables"].get(str(table.source)) != stands:
         raise ConfigurationError(
             "IB-620",
@@ -81,6 +90,9 @@ def _check(
             changed="Nothing was cut over.",
         )
     check_unmoved(site, table, state)
+    certified = _access_in(proposal)
+    swap_of(site, table, certified)
+    check_access(site, table, certified)
 
 
 def _check_approval(site: Site, plan: MigrationPlan, who: str, *, writers_stopped: bool) -> None:
@@ -128,20 +140,44 @@ def _approve(
 
 
 def _go_on(site: Site, plan: MigrationPlan, table: TablePlan, state: TableState, held: HeldLease) -> dict[str, Any]:
-    date = str(state.approval["at"])[:10].replace("-", "")
-    wanted = actions(table, source_writable=site.source.writable(), date=date)
-    done = {action["action"] for action in state.applied}
     try:
-        for action in wanted:
-            if action["action"] not in done:
-                do(site, plan, table, _proven(site, table, state, action), held)
+        wanted, found = _act(site, plan, table, state, held)
     except (TransientError, FencedOut):
         raise  # the outcome may be unknown, or not ours any more: the next try looks and goes on
     except IceBridgeError as error:
         _go_back(site, plan, table, held)
         record_failure(site, plan.plan_id, str(table.source), Step.CUT_OVER, error, held)
         raise
-    return _finish(site, plan, table, state, wanted, held)
+    return _finish(site, plan, table, state, wanted, found, held)
+
+
+def _act(
+    site: Site, plan: MigrationPlan, table: TablePlan, state: TableState, held: HeldLease
+) -> tuple[tuple[Action, ...], dict[str, Any] | None]:
+    """Do what is not done yet; return all actions, and who may read what after them.
+
+    What decides who reads is looked at again before every action: what the one before it changed, and nothing else.
+    """
+    certified = _access_in(_proposal(site, plan, table, state))
+    wanted = _wanted(site, table, state, certified)
+    done = {action["action"]: action for action in state.applied}
+    begun = state.intent
+    for action in wanted:
+        if action["action"] in done:
+            continue
+        proven = _proven(site, table, state, action)
+        if action["action"] != POINTER:
+            check_access(site, table, certified, tuple(done.values()), begun)
+        do(site, plan, table, proven, held)
+        done[action["action"]], begun = proven, None
+    return wanted, access_now(site, table, tuple(done.values())) if certified is not None else None
+
+
+def _wanted(site: Site, table: TablePlan, state: TableState, certified: Mapping[str, Any] | None) -> tuple[Action, ...]:
+    date = str(state.approval["at"])[:10].replace("-", "")
+    moves = swap_of(site, table, certified)
+    grantable = site.source.access is not None and site.source.access.writable()
+    return actions(table, source_writable=site.source.writable(), date=date, swap=moves, source_grantable=grantable)
 
 
 def _proven(site: Site, table: TablePlan, state: TableState, action: Action) -> Action:
@@ -151,16 +187,16 @@ def _proven(site: Site, table: TablePlan, state: TableState, action: Action) -> 
     """
     intent = state.intent or {}
     begun = dict(intent) if intent.get("action") == action["action"] else None
-    if "name" not in action and action["action"] != INSTRUCT:
+    if "properties" in action:
         return begun or action
     catalog, name = (site.source, table.source) if action["action"] == INSTRUCT else place(site, action)
     loaded = catalog.load(name)
     of_copy = action.get("side") == TARGET
     proven = state.validation.get("metadata_location" if of_copy else "source_metadata_location")
     if loaded is not None and loaded.metadata_location == proven:
-        return bound(action, str(loaded.metadata["table-uuid"])) if "name" in action else action
+        return action if action["action"] == INSTRUCT else bound(action, str(loaded.metadata["table-uuid"]))
     if begun is not None and (loaded is None or loaded.metadata["table-uuid"] != begun.get("uuid")):
-        return begun  # it was renamed before the crash; performing it looks for it under its new name
+        return begun  # it was renamed before the crash; performing it looks for the very table it was written for
     raise moved(table, f"{name} changed or is gone", "Run the migration again: it catches up and proves anew.")
 
 
@@ -178,9 +214,10 @@ def _finish(
     table: TablePlan,
     state: TableState,
     wanted: tuple[Action, ...],
+    access: dict[str, Any] | None,
     held: HeldLease,
 ) -> dict[str, Any]:
-    """Write the final certificate: the approved one with the names after and who approved."""
+    """Write the final certificate: the approved one with the names after, who may read what and who approved."""
     proposal = _proposal(site, plan, table, state)
     if proposal is None:
         raise ValidationFailed(
@@ -196,6 +233,8 @@ def _finish(
         "approval": dict(state.approval),
         "approved_certificate": proposal["digest"],
     }
+    if access is not None:
+        final["access"] = {**final["access"], "after": access}
     document = sealed(final, site.signer)
     with side_effect("cut_over.certificate"):
         site.ledger.save_document("certificate", f"{plan.plan_id}/{table.source}", document)
@@ -210,6 +249,11 @@ def _proposal(site: Site, plan: MigrationPlan, table: TablePlan, state: TableSta
     if found is None or digest_of(found["certificate"]) != state.certificate.get("digest"):
         return None
     return found
+
+
+def _access_in(proposal: dict[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return who may read what, as the certificate has it; None for catalogs that keep no privileges."""
+    return proposal["certificate"].get("access") if proposal is not None else None
 
 
 def _after(names: dict[str, str], wanted: tuple[Action, ...]) -> dict[str, str]:

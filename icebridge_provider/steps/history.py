@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from icebridge_provider.model.event import LedgerEvent, Outcome, Step
 from icebridge_provider.planning.cutover import PUBLISH
@@ -13,6 +14,27 @@ COPYING = frozenset({Step.COPY, Step.SYNC})
 def was_begun(events: Iterable[LedgerEvent]) -> bool:
     """Whether the table was copied before, or at least begun to be: its folder may hold files of that."""
     return any(event.step in COPYING and event.outcome in {Outcome.STARTED, Outcome.DONE} for event in events)
+
+
+def begun_copy(events: Iterable[LedgerEvent]) -> dict[str, Any] | None:
+    """Return the pin of a copy that was begun and has not ended, with the ``run_id`` of the run that does it."""
+    found: dict[str, Any] | None = None
+    for event in events:
+        if event.step is Step.ROLLBACK:
+            found = None
+        elif event.step in COPYING and event.outcome is Outcome.STARTED:
+            found = dict(event.data)
+        elif event.step in COPYING and event.outcome is Outcome.PROGRESS:
+            run = {key: event.data[key] for key in ("run_id",) if key in event.data}
+            found = None if found is None else {**found, **run}
+        elif event.step in COPYING:
+            found = None
+    return found
+
+
+def attempts(events: Iterable[LedgerEvent]) -> int:
+    """How often a copy (or sync) was begun anew: an attempt that is gone on with counts once."""
+    return sum(event.step in COPYING and event.outcome is Outcome.STARTED for event in events)
 
 
 def was_in_use(events: Iterable[LedgerEvent]) -> bool:

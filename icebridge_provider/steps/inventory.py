@@ -18,7 +18,7 @@ from icebridge_provider.model import codec
 from icebridge_provider.model.event import Actor, LedgerEvent, Outcome, Step
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.inventory import Evidence, Inventory
-from icebridge_provider.model.report import Finding
+from icebridge_provider.model.report import Finding, Severity
 from icebridge_provider.model.table import ForeignTable
 from icebridge_provider.planning.inspection import inspect as judge
 from icebridge_provider.planning.selection import select
@@ -76,8 +76,10 @@ def read_inventory(
     """Read and inspect the tables that ``globs`` select; nothing is recorded."""
     level = _level(inspect)
     moment = now or datetime.now(UTC)
-    wanted = select(_listed(catalog, workers), globs)
-    seen = list(_look(catalog, wanted, level, workers))
+    listed, hidden = _listed(catalog, workers)
+    wanted = select([*listed, *hidden], globs)
+    seen = list(_look(catalog, [table for table in wanted if table not in hidden], level, workers))
+    seen += [_not_shown(catalog, table) for table in wanted if table in hidden]
     return Inventory(
         inventory_id=inventory_id or f"{catalog.name}-{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
         catalog=catalog.name,
@@ -100,9 +102,26 @@ def _level(inspect: bool | str) -> str:
     return str(level)
 
 
-def _listed(catalog: Catalog, workers: int) -> list[TableIdentifier]:
+def _listed(catalog: Catalog, workers: int) -> tuple[list[TableIdentifier], set[TableIdentifier]]:
+    """Return the tables that are shown, and those that are known to be there and are not."""
+    namespaces = catalog.namespaces()
     with ThreadPoolExecutor(workers) as pool:
-        return [table for tables in pool.map(catalog.tables, catalog.namespaces()) for table in tables]
+        shown = [table for tables in pool.map(catalog.tables, namespaces) for table in tables]
+        hidden = {table for tables in pool.map(catalog.hidden, namespaces) for table in tables}
+    return shown, hidden
+
+
+def _not_shown(catalog: Catalog, table: TableIdentifier) -> Seen:
+    """A table that the connection is not shown: it is refused by name, never silently left out."""
+    problem = f"{table} is in the catalog behind {catalog.name}, which does not show it to this connection."
+    finding = Finding(
+        rule="SRC-020",
+        severity=Severity.BLOCKING,
+        table=table,
+        message=problem,
+        remedy="Grant the principal SELECT or BROWSE on it; if the table is new, run REFRESH FOREIGN SCHEMA.",
+    )
+    return ForeignTable(identifier=table, problem=problem), (finding,)
 
 
 def _look(catalog: Catalog, tables: Sequence[TableIdentifier], level: str, workers: int) -> Iterator[Seen]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from icebridge_provider.crash import side_effect
 from icebridge_provider.engines.local.engine import store_of
 from icebridge_provider.engines.local.metadata import metadata_file
@@ -17,8 +20,11 @@ from icebridge_provider.steps.site import Site
 def sweep(site: Site, table: TablePlan, metadata_location: str, held: HeldLease) -> int:
     """Delete the files of the table's own folder that the finished copy does not name; return how many.
 
-    The folder was empty when the table's first copy began (IB-607), so all its files are ours.
+    The folder was empty when the table's first copy began (IB-607), so all its files are ours. Where the catalog
+    chooses folders it also cleans them up.
     """
+    if not table.location:
+        return 0
     loaded = site.target.load(table.staged)
     if loaded is None or loaded.metadata_location != metadata_location:
         return 0
@@ -53,6 +59,8 @@ def refuse_used_folder(site: Site, table: TablePlan) -> None:
 
     :raises ConfigurationError: IB-607 naming a file.
     """
+    if not table.location:
+        return
     found = next(iter(site.target.store().list(table.location)), None)
     if found is not None:
         raise ConfigurationError(
@@ -64,7 +72,13 @@ def refuse_used_folder(site: Site, table: TablePlan) -> None:
         )
 
 
-def is_as_copied(loaded: LoadedTable) -> bool:
-    """Whether nobody has committed to a copy since it was made: its metadata file is the one the copy wrote."""
+def is_as_copied(loaded: LoadedTable, copied: Mapping[str, Any]) -> bool:
+    """Whether nobody has committed to a copy since it was made: its metadata file is the one the copy wrote.
+
+    :param copied: the result of the copy as the ledger has it, for engines whose files have names of their own.
+    """
     token = loaded.properties.get("icebridge.token")
-    return token is not None and loaded.metadata_location == metadata_file(str(loaded.metadata["location"]), token)
+    if token is None:
+        return False
+    written = metadata_file(str(loaded.metadata["location"]), token)
+    return loaded.metadata_location in {written, copied.get("metadata_location")}

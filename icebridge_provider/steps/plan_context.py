@@ -18,6 +18,7 @@ from icebridge_provider.model.inventory import Inventory
 from icebridge_provider.model.plan import CopyMethod, MigrationPlan, MigrationRequest
 from icebridge_provider.planning.build import PlanContext, short_id, staged_name, targets_of
 from icebridge_provider.planning.candidate import Capabilities, Occupant, PreflightContext
+from icebridge_provider.planning.methods import DATABRICKS
 from icebridge_provider.ports import Catalog, Ledger
 from icebridge_provider.stores.local import local_path
 
@@ -29,6 +30,14 @@ _BY_KIND = {
     "sql": Capabilities(dotted_levels=False),
     "glue": Capabilities(plain_names=True, one_level=True),
     "hive": Capabilities(plain_names=True, one_level=True, longest_name=128),
+    "unity": Capabilities(
+        one_level=True,
+        refused_characters=" ./",
+        refused_types=frozenset({"uuid", "fixed", "time", "timestamp_ns", "timestamptz_ns"}),
+        methods=DATABRICKS,
+        applies_deletes=False,
+        partition_transforms=False,
+    ),
 }
 
 
@@ -74,7 +83,8 @@ def capabilities_of(target: Catalog) -> Capabilities:
 
     Sources: Glue and Hive metastores keep names in lower case and have one level of namespaces, a Hive metastore's
     names end at 128 characters (Hive schema, TBLS.TBL_NAME varchar(256), limit of its object store 128); pyiceberg's
-    SQL catalog joins levels by dots.
+    SQL catalog joins levels by dots. Unity Catalog: object names hold no blank, dot or slash; managed Iceberg has no
+    uuid, fixed, time and no computed partitions (Databricks' documentation of managed Iceberg tables).
     """
     return _BY_KIND.get(str(getattr(target, "kind", "")), Capabilities())
 

@@ -22,9 +22,10 @@ NOTHING_TO_UNDO = frozenset({State.DISCOVERED, State.PLANNED, State.ROLLED_BACK}
 def rollback_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
     """Take the cut-over back, then remove the copy; what was used as the table is kept under its staged name.
 
-    The source comes first: it has its name again before the copy gives its own up.
+    The source comes first: it has its name and its readers again before the copy gives up its own.
 
-    :returns: ``undone`` (actions), ``kept`` (the staged name, when the copy was in use), ``already``.
+    :returns: ``undone`` (actions), ``kept`` (the staged name, when the copy was in use), ``already``, and ``without``
+        (principals that do not exist any more, whose grants are not back), if there are such.
     :raises ConfigurationError: IB-630 when the purge of the archived source was begun: then there is nothing to go
         back to.
     """
@@ -42,30 +43,35 @@ def rollback_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[st
         if state.state in NOTHING_TO_UNDO and not state.applied and state.intent is None:
             return {"undone": [], "already": True}
         site.record(plan.plan_id, key, Step.ROLLBACK, Outcome.STARTED, {"from": state.state.value}, held.lease)
-        undone = _undo_all(site, plan, table, state, held)
-        kept = _kept(site, plan, table, events)
+        undone, without = _undo_all(site, plan, table, state, held)
+        kept = _kept(site, plan, table, events, state)
         if not kept:
             _remove_copy(site, plan, table, held)
-        data: dict[str, object] = {"undone": undone, "kept": kept}
+        data: dict[str, object] = {"undone": undone, "kept": kept, **({"without": without} if without else {})}
         site.record(plan.plan_id, key, Step.ROLLBACK, Outcome.DONE, data, held.keep(now=True))
         return {**data, "already": False}
 
 
-def _undo_all(site: Site, plan: MigrationPlan, table: TablePlan, state: TableState, held: HeldLease) -> list[str]:
+def _undo_all(
+    site: Site, plan: MigrationPlan, table: TablePlan, state: TableState, held: HeldLease
+) -> tuple[list[str], list[str]]:
     begun = [state.intent] if state.intent else []
-    undone = []
+    undone, without = [], set[str]()
     for action in [*begun, *reversed(state.applied)]:
-        undo(site, plan, table, action, held)
+        without.update(undo(site, plan, table, action, held))
         undone.append(str(action["action"]))
-    return undone
+    return undone, sorted(without)
 
 
-def _kept(site: Site, plan: MigrationPlan, table: TablePlan, events: Iterable[LedgerEvent]) -> str:
+def _kept(site: Site, plan: MigrationPlan, table: TablePlan, events: Iterable[LedgerEvent], state: TableState) -> str:
     """Return the staged name when what it names was in use or written: it may hold rows that exist nowhere else."""
     staged = site.target.load(table.staged)
     if staged is None or staged.properties.get("icebridge.plan-id") != plan.plan_id:
         return ""
-    return str(table.staged) if was_in_use(events) or not is_as_copied(staged) else ""
+    if was_in_use(events):
+        return str(table.staged)
+    begun = not table.location and not state.copy  # by an engine that names files itself: nobody can have used it yet
+    return "" if begun or is_as_copied(staged, state.copy) else str(table.staged)
 
 
 def _remove_copy(site: Site, plan: MigrationPlan, table: TablePlan, held: HeldLease) -> None:
@@ -78,7 +84,7 @@ def _remove_copy(site: Site, plan: MigrationPlan, table: TablePlan, held: HeldLe
             site.target.drop_entry(table.staged)
     elif any(_lives_in(site, name, table.location) for name in site.target.tables(table.target.namespace)):
         return  # somebody gave the copy another name
-    if _lives_in(site, table.target, table.location):
+    if not table.location or _lives_in(site, table.target, table.location):
         return
     store = site.target.store()
     for location, _ in list(store.list(table.location)):

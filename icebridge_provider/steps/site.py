@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from icebridge_provider.model.event import Actor, LedgerEvent, Outcome, Step
 from icebridge_provider.model.settings import Settings
-from icebridge_provider.ports import Catalog, Engine, Lease, Ledger, Progress, Signer
+from icebridge_provider.ports import BatchEngine, Catalog, Engine, Lease, Ledger, Progress, Signer
 
 
 def _now() -> datetime:
@@ -30,7 +30,7 @@ class Site:
     """One migration's surroundings. ``engine`` builds an engine that reports progress to the given callback.
 
     ``owner`` is unique to this process: leases are held in its name. ``take_commit`` waits for the right to make one
-    more catalog commit (see state/governor.py).
+    more catalog commit (see state/governor.py). ``remote`` copies instead of ``engine`` where an engine elsewhere does.
     """
 
     source: Catalog
@@ -43,6 +43,7 @@ class Site:
     now: Callable[[], datetime] = _now
     owner: str = field(default_factory=_owner)
     take_commit: Callable[[], object] = _no_limit
+    remote: BatchEngine | None = None
 
     def record(
         self,

@@ -8,8 +8,9 @@ from icebridge_provider.exceptions import TransientError
 from icebridge_provider.model.event import State, Step
 from icebridge_provider.model.plan import MigrationPlan, TablePlan
 from icebridge_provider.model.table import LoadedTable
-from icebridge_provider.steps.copy import refuse_overwrite, run_copy, source_of
+from icebridge_provider.steps.copy import run_copy
 from icebridge_provider.steps.lease import lease_on
+from icebridge_provider.steps.pins import begun_source, refuse_overwrite, source_of
 from icebridge_provider.steps.site import Site
 from icebridge_provider.steps.validate import validate_table
 
@@ -29,10 +30,10 @@ def sync_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, A
         state = site.ledger.state(plan.plan_id, key)
         if state.state not in TO_SYNC:
             return {"moved": False, "state": state.state.value}
-        loaded = source_of(site, table)
+        loaded = begun_source(site, plan, table) or source_of(site, table)
         if loaded.metadata_location == state.copy["source_metadata_location"]:
             return {"moved": False, "state": state.state.value}
-        refuse_overwrite(site, table)
+        refuse_overwrite(site, plan, table, state)
         return run_copy(site, plan, table, held, state, loaded, Step.SYNC)
 
 

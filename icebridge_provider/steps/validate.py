@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from icebridge_provider.engines.local.engine import store_of
-from icebridge_provider.engines.local.metadata import read_metadata
 from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, ValidationFailed
-from icebridge_provider.model import codec
 from icebridge_provider.model.event import Outcome, State, Step
-from icebridge_provider.model.plan import CopyMethod, MigrationPlan, TablePlan
+from icebridge_provider.model.plan import MigrationPlan, TablePlan
 from icebridge_provider.model.report import Fingerprint, ValidationReport
 from icebridge_provider.model.table import LoadedTable
-from icebridge_provider.steps.copy import record_failure, source_of
+from icebridge_provider.steps.copy_outcome import record_failure
 from icebridge_provider.steps.lease import lease_on
+from icebridge_provider.steps.pins import pinned_source
 from icebridge_provider.steps.site import Site
+from icebridge_provider.steps.verdicts import keep_report, keep_verdict, report_key
 from icebridge_provider.validation import byte_report, differing_buckets, fingerprint_report
 
 PROVEN = frozenset({State.VALIDATED, State.AWAITING_APPROVAL, State.CUTTING_OVER, State.CUT_OVER, State.PURGED})
@@ -53,22 +52,20 @@ def validate_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[st
         return {**data, "already": False}
 
 
-def report_key(plan_id: str, source: object) -> str:
-    """Return the key of a table's validation report in the ledger."""
-    return f"{plan_id}/{source}"
-
-
 def _judge(site: Site, plan: MigrationPlan, report: ValidationReport) -> None:
-    """Keep the report, let Great Expectations judge it, and raise unless it passed."""
+    """Let Great Expectations judge the report, keep both, and raise unless it passed."""
     from icebridge_provider.engines.gx import judge
 
-    site.ledger.save_document("report", report_key(plan.plan_id, report.table), codec.to_json(report))
-    if not judge(report)["success"]:
+    key = report_key(plan.plan_id, report.table)
+    keep_report(site.ledger, key, report)
+    result = judge(report)
+    keep_verdict(site.ledger, key, report, result)
+    if not result["success"]:
         raise _differs(report)
 
 
 def _report(site: Site, table: TablePlan, copy: Mapping[str, Any]) -> ValidationReport:
-    if table.method is CopyMethod.INSERT_SELECT:
+    if table.method.rewrites:
         return _fingerprints(site, table, copy)
     from icebridge_provider.engines.local.byte_proof import prove_bytes
 
@@ -87,7 +84,7 @@ def _fingerprints(site: Site, table: TablePlan, copy: Mapping[str, Any]) -> Vali
     from icebridge_provider.engines.fingerprint.drilldown import differing_rows
     from icebridge_provider.engines.fingerprint.reader import fingerprint
 
-    before, after = _pinned(site, table, copy), _staged(site, table)
+    before, after = pinned_source(site, table, str(copy["source_metadata_location"])), _staged(site, table)
     stores = store_of(site.source, before), store_of(site.target, after)
     left = fingerprint(before, stores[0], copy["source_snapshot_id"])
     right = fingerprint(after, stores[1], after.current_snapshot_id)
@@ -101,16 +98,6 @@ def _fingerprints(site: Site, table: TablePlan, copy: Mapping[str, Any]) -> Vali
     return fingerprint_report(
         table=table.source, target=table.target, source=left, target_fingerprint=right, differences=rows
     )
-
-
-def _pinned(site: Site, table: TablePlan, copy: Mapping[str, Any]) -> LoadedTable:
-    """Return the source as it was when it was copied, whatever happened to it since."""
-    loaded = source_of(site, table)
-    location = str(copy["source_metadata_location"])
-    if loaded.metadata_location == location:
-        return loaded
-    metadata = read_metadata(store_of(site.source, loaded), location, table.source)
-    return replace(loaded, metadata_location=location, metadata=metadata)
 
 
 def _staged(site: Site, table: TablePlan) -> LoadedTable:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from icebridge_provider.model.job import JobSpec, token
 from icebridge_provider.model.plan import CopyMethod, MigrationPlan, TablePlan
@@ -27,10 +28,16 @@ def register(table: TablePlan, loaded: LoadedTable) -> JobSpec:
     return _job(CopyMethod.REGISTER, table, loaded)
 
 
+def deep_clone(table: TablePlan, loaded: LoadedTable) -> JobSpec:
+    """Let Databricks copy the table as it stands: rows and schema, no history."""
+    return _job(CopyMethod.DEEP_CLONE, table, loaded)
+
+
 STRATEGIES: dict[CopyMethod, Strategy] = {
     CopyMethod.COPY_FILES: copy_files,
     CopyMethod.INSERT_SELECT: insert_select,
     CopyMethod.REGISTER: register,
+    CopyMethod.DEEP_CLONE: deep_clone,
 }
 
 
@@ -59,4 +66,27 @@ def _job(method: CopyMethod, table: TablePlan, loaded: LoadedTable) -> JobSpec:
         snapshot_id=loaded.current_snapshot_id,
         location=table.location,
         properties=table.properties,
+        columns=_columns(loaded),
+        partition_by=_partition_columns(loaded),
     )
+
+
+def _schema(loaded: LoadedTable) -> Mapping[str, Any]:
+    """Return the current schema of a metadata file; version 1 may hold a single one (Iceberg spec, appendix C)."""
+    metadata = loaded.metadata
+    current = metadata.get("current-schema-id", 0)
+    found = [schema for schema in metadata.get("schemas", ()) if schema.get("schema-id", 0) == current]
+    return dict(found[0] if found else metadata.get("schema", {}))
+
+
+def _columns(loaded: LoadedTable) -> tuple[str, ...]:
+    return tuple(str(field["name"]) for field in _schema(loaded).get("fields", ()))
+
+
+def _partition_columns(loaded: LoadedTable) -> tuple[str, ...]:
+    """Return the plain columns by which the current spec partitions."""
+    names = {field["id"]: str(field["name"]) for field in _schema(loaded).get("fields", ())}
+    specs = loaded.metadata.get("partition-specs", ())
+    default = loaded.metadata.get("default-spec-id", 0)
+    fields = next((spec["fields"] for spec in specs if spec.get("spec-id", 0) == default), ())
+    return tuple(names[item["source-id"]] for item in fields if item["transform"] == "identity")

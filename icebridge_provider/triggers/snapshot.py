@@ -58,7 +58,7 @@ def head_of(conn_id: str, table: str) -> int | None:
     :raises ConfigurationError: IB-706 when there is no such table, or its name cannot be read.
     """
     from icebridge_provider.exceptions import ConfigurationError
-    from icebridge_provider.hooks.catalog import IcebergCatalogHook
+    from icebridge_provider.hooks.catalog import catalog_for
     from icebridge_provider.model.identifier import TableIdentifier, split_parts
 
     try:
@@ -66,7 +66,7 @@ def head_of(conn_id: str, table: str) -> int | None:
     except ValueError as error:
         raise ConfigurationError("IB-706", str(error), remedy="Write namespace.table.", table=table) from None
     identifier = TableIdentifier(catalog=conn_id, namespace=tuple(parts[:-1]), name=parts[-1])
-    loaded = IcebergCatalogHook(conn_id).catalog().load(identifier)
+    loaded = catalog_for(conn_id).load(identifier)
     if loaded is None:
         raise ConfigurationError("IB-706", f"{identifier} is not in its catalog.", remedy="Correct the table's name.")
     return loaded.current_snapshot_id

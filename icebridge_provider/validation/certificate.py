@@ -13,6 +13,7 @@ from icebridge_provider.model.table import LoadedTable
 
 FORMAT = "icebridge-certificate-1"
 FIRST = "0" * 64
+NO_ACCESS = {"grants": {"before": [], "after": [], "note": "This catalog keeps no privileges; access is by name."}}
 
 
 def build_certificate(
@@ -24,6 +25,7 @@ def build_certificate(
     previous: str,
     names: Mapping[str, str],
     approval: Mapping[str, Any] | None = None,
+    access: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the certificate of a proven copy; the same facts give the same certificate.
 
@@ -33,6 +35,7 @@ def build_certificate(
     :param previous: digest of the certificate before this one in the plan, :data:`FIRST` for the first.
     :param names: ``source, staged, target`` before approval; with ``archived`` or ``instruction`` after the cut-over.
     :param approval: who approved which digest and when; None before approval.
+    :param access: who may read source and copy ``before`` and ``after``; None for catalogs that keep no privileges.
     """
     metadata = source.metadata
     made = {
@@ -50,7 +53,7 @@ def build_certificate(
             "snapshots": [snapshot["snapshot-id"] for snapshot in metadata.get("snapshots", ())],
         },
         "proof": dict(validation),
-        "grants": {"before": [], "after": [], "note": "This catalog keeps no privileges; access is by name."},
+        **({"access": dict(access)} if access is not None else NO_ACCESS),
         "versions": dict(plan.versions),
         "approval": dict(approval) if approval else None,
         "previous": previous,

@@ -157,7 +157,7 @@ def _deletes_lost_and_nobody_looks() -> None:
 
 def _no_catch_up() -> None:
     """What was written to the source since the copy is forgotten."""
-    from icebridge_provider.steps.copy import source_of
+    from icebridge_provider.steps.pins import source_of
 
     swap("steps.sync", "sync_table", lambda _: lambda *_: {"moved": False})
     swap("steps.certify", "check_unmoved", lambda _: lambda site, table, _state: source_of(site, table))

@@ -18,6 +18,7 @@ LAYERS = ("steps", "engines", "state")  # stores and catalogs are what the ports
 # Methods of ports (and of what stands behind them) that change something, by the names of what they are called on.
 CATALOG = {"create_namespace", "register", "rename", "drop_entry", "set_properties"}
 CATALOGS = {"catalog", "source", "target"}
+GRANTS = {"change"}
 FILES = {"write", "delete"}
 STORES = {"store", "target", "stores"}
 DATABASE = {"insert", "update", "delete", "upsert", "insert_once"}
@@ -177,6 +178,7 @@ def _changes(node: ast.Call) -> bool:
     on, name = ast.unparse(node.func.value).split(".")[-1].removesuffix("()").lstrip("_"), node.func.attr
     return (
         (name in CATALOG and on in CATALOGS)
+        or (name in GRANTS and on == "access")
         or (name in FILES and on in STORES)
         or (name in DATABASE and on == "sa")
         or (name in OS and (on in {"os", "shutil"} or (name not in {"replace", "rename"})))

@@ -11,6 +11,7 @@ from icebridge_provider.cli.output import Answer, Grid, Output
 from icebridge_provider.crash import side_effect
 from icebridge_provider.model import codec
 from icebridge_provider.model.report import ValidationReport
+from icebridge_provider.steps.verdicts import kept
 
 _COLUMNS = ("table", "verdict", "kind", "checks", "source_snapshot_id", "target_snapshot_id", "rows", "certificate")
 
@@ -20,7 +21,8 @@ def report(arguments: Any, output: Output) -> Answer:
     ledger = surroundings.ledger()
     plan_id = arguments.plan or newest(ledger)
     ledger.plan(plan_id)
-    found = [codec.from_json(ValidationReport, doc) for _, doc in ledger.documents("report", f"{plan_id}/")]
+    verdicts = kept(ledger, [key for key, _ in ledger.documents("report", f"{plan_id}/")])
+    found = [item for item, _ in verdicts]
     certificates = {state.table: state.certificate for state in ledger.states(plan_id)}
     rows = [_row(item, certificates.get(str(item.table), {})) for item in found]
     document = {"plan": plan_id, "reports": [codec.to_json(item) for item in found], "data_docs": None}
@@ -32,7 +34,7 @@ def report(arguments: Any, output: Output) -> Answer:
 
         output.note("Building Data Docs …")
         with side_effect("cli.report.data_docs"):
-            document["data_docs"] = str(build_data_docs(found, Path(arguments.out)))
+            document["data_docs"] = str(build_data_docs(verdicts, Path(arguments.out)))
         shown.append(f"Data Docs: {document['data_docs']}")
     return Answer(document=document, shown=tuple(shown), ok=all(item.passed for item in found))
 

@@ -35,7 +35,12 @@ def test_a_terabyte_by_hand() -> None:
 
 def test_methods_take_what_they_take() -> None:
     seconds = {method: estimate([table(method)], request(), 30).seconds for method in CopyMethod}
-    assert seconds == {CopyMethod.COPY_FILES: 20_000, CopyMethod.INSERT_SELECT: 60_000, CopyMethod.REGISTER: 0}
+    assert seconds == {
+        CopyMethod.COPY_FILES: 20_000,
+        CopyMethod.INSERT_SELECT: 60_000,
+        CopyMethod.REGISTER: 0,
+        CopyMethod.DEEP_CLONE: 60_000,
+    }
     assert estimate([table(CopyMethod.REGISTER)], request(), 30).cost == 0
 
 

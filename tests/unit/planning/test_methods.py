@@ -10,10 +10,12 @@ from icebridge_provider.engines.local.refusals import REFUSALS as ENGINE
 from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.model.plan import CopyMethod, MigrationRequest
 from icebridge_provider.model.table import FileTotals
-from icebridge_provider.planning.methods import REFUSALS, able, choose, refusals, requested
+from icebridge_provider.planning.methods import DATABRICKS, EMBEDDED, REFUSALS, able, choose, refusals, requested
 from tests.support.inventories import facts
 
 COPY, INSERT, REGISTER = CopyMethod.COPY_FILES, CopyMethod.INSERT_SELECT, CopyMethod.REGISTER
+CLONE = CopyMethod.DEEP_CLONE
+ALL_COPIES = {COPY, INSERT, CLONE}
 
 
 def request(**changes: Any) -> MigrationRequest:
@@ -54,14 +56,18 @@ def test_an_unknown_method_is_named_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("changes", "refused", "said"),
     [
-        ({"format_version": 3}, {COPY, INSERT}, "format version 3"),
-        ({"format_version": 4}, {COPY, INSERT, REGISTER}, "format version 4"),
-        ({"manifests": FileTotals(data_files=1, equality_delete_files=2)}, {COPY, INSERT}, "2 equality delete files"),
-        ({"manifests": FileTotals(data_files=1, deletion_vectors=1)}, {COPY, INSERT}, "1 deletion vector"),
-        ({"manifests": FileTotals(data_files=1, formats=("AVRO", "PARQUET"))}, {INSERT}, "AVRO files"),
-        ({"manifests": FileTotals(data_files=1, formats=("VORTEX",))}, {COPY, INSERT}, "VORTEX files"),
-        ({"manifests": FileTotals(data_files=1, formats=("ORC", "PUFFIN"))}, set(), ""),
-        ({"properties": {"encryption.key-id": "k"}}, {COPY, INSERT}, "table encryption"),
+        ({"format_version": 3}, ALL_COPIES, "format version 3"),
+        ({"format_version": 4}, {COPY, INSERT, REGISTER, CLONE}, "format version 4"),
+        (
+            {"manifests": FileTotals(data_files=1, equality_delete_files=2)},
+            {COPY, INSERT, CLONE},
+            "2 equality delete files",
+        ),
+        ({"manifests": FileTotals(data_files=1, deletion_vectors=1)}, ALL_COPIES, "1 deletion vector"),
+        ({"manifests": FileTotals(data_files=1, formats=("AVRO", "PARQUET"))}, {INSERT, CLONE}, "AVRO files"),
+        ({"manifests": FileTotals(data_files=1, formats=("VORTEX",))}, ALL_COPIES, "VORTEX files"),
+        ({"manifests": FileTotals(data_files=1, formats=("ORC", "PUFFIN"))}, {CLONE}, "ORC files"),
+        ({"properties": {"encryption.key-id": "k"}}, ALL_COPIES, "table encryption"),
         ({"specs": ({"spec-id": 0, "fields": [{"name": "z", "transform": "zorder"}]},)}, {INSERT}, "transform zorder"),
         ({"specs": ({"spec-id": 0, "fields": [{"name": "z", "transform": "bucket[16]"}]},)}, set(), ""),
         ({"manifests": FileTotals(data_files=1, position_delete_files=9)}, set(), ""),
@@ -71,10 +77,27 @@ def test_what_a_method_cannot_carry_is_refused_by_name(changes: Any, refused: se
     found = {method: refusals(facts(**changes), method) for method in CopyMethod}
     assert {method for method, rules in found.items() if rules} == refused
     assert all(said in rules[0][1] for rules in found.values() if rules)
-    assert set(able(facts(**changes))) == set(CopyMethod) - refused
+    assert set(able(facts(**changes), list(CopyMethod))) == set(CopyMethod) - refused
 
 
 def test_planning_knows_every_refusal_of_the_engine() -> None:
     """IB-405 is left out: metadata does not tell of which format position deletes are."""
     engine = {(rule.code, method) for rule in ENGINE for method in rule.methods} - {("IB-405", COPY)}
-    assert {(rule.code, method) for rule in REFUSALS for method in rule.methods} == engine
+    embedded = {(rule.code, method) for rule in REFUSALS for method in rule.methods if method in EMBEDDED}
+    assert embedded == engine
+
+
+@pytest.mark.parametrize(
+    ("changes", "given", "expected"),
+    [
+        ({}, {}, CLONE),
+        ({}, {"allow_zero_copy": True}, CLONE),
+        ({}, {"method": "insert_select"}, INSERT),
+        ({}, {"method": "copy_files"}, COPY),
+        ({"manifests": FileTotals(data_files=1, formats=("ORC",))}, {}, INSERT),
+    ],
+)
+def test_what_the_engine_offers_is_taken_unless_another_is_asked_for(
+    changes: dict[str, Any], given: dict[str, Any], expected: CopyMethod
+) -> None:
+    assert choose(facts(**changes), request(**given), offered=DATABRICKS) is expected

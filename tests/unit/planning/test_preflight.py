@@ -15,6 +15,7 @@ from icebridge_provider.model.table import Column, FileTotals, ForeignTable, Wri
 from icebridge_provider.planning.build import MISSPELT
 from icebridge_provider.planning.candidate import folder
 from icebridge_provider.planning.mapping import parse_rules
+from icebridge_provider.planning.methods import DATABRICKS
 from icebridge_provider.planning.preflight import (
     RULES,
     Candidate,
@@ -85,6 +86,23 @@ CASES = [
     Case(
         rule="PRE-031", says="no transforms (id_bucket)", facts={"specs": BUCKETED},
         context={"capabilities": Capabilities(partition_transforms=False)},
+    ),
+    Case(
+        rule="PRE-031", says="f fixed[4]", facts={"columns": (Column(field_id=1, name="f", type="fixed[4]"),)},
+        context={"capabilities": Capabilities(refused_types=frozenset({"fixed"}))},
+    ),
+    Case(
+        rule="PRE-004", says="takes no '/' in names", candidate={"target": ident("lake.`a/b`", "dst")},
+        context={"capabilities": Capabilities(refused_characters=" ./")},
+    ),
+    Case(
+        rule="PRE-032", says="does not run copy_files", context={"capabilities": Capabilities(methods=DATABRICKS)},
+    ),
+    Case(
+        rule="PRE-033", says="without applying its 3 position delete files",
+        candidate={"method": CopyMethod.DEEP_CLONE},
+        facts={"manifests": FileTotals(data_files=1, position_delete_files=3)},
+        context={"capabilities": Capabilities(applies_deletes=False, methods=DATABRICKS)},
     ),
     Case(rule="PRE-010", says="an instruction to its owner", context={"source_writable": False}),
     Case(

