@@ -88,7 +88,8 @@ class TableState:
 
     ``copy`` is the data of the last finished copy or sync, ``validation`` of the last verdict, ``certificate`` of
     the last certificate, ``applied`` the journaled actions in force, oldest first, ``intent`` one that was begun
-    and whose outcome is unknown. ``failures`` counts terminal failures by step: the generation of its next token.
+    and whose outcome is unknown. ``failures`` counts terminal failures by step: the generation of its next token; what
+    is tried again by itself (``retryable``) is none.
     """
 
     plan_id: str
@@ -144,7 +145,9 @@ def apply(state: TableState, event: LedgerEvent) -> TableState:
         case Outcome.DONE:
             return _done(state, event)
         case Outcome.FAILED:
-            failures = {**state.failures, event.step.value: state.failures.get(event.step.value, 0) + 1}
+            failures = dict(state.failures)
+            if not event.data.get("retryable"):
+                failures[event.step.value] = failures.get(event.step.value, 0) + 1
             # a failed cut-over was undone: the proof still stands, the approval does not
             back = State.VALIDATED if event.step is Step.CUT_OVER else state.state
             return replace(state, state=back, failures=failures, problem=_problem(event))

@@ -46,7 +46,12 @@ class CopyTablesOperator(PlanTablesOperator):
         from icebridge_provider.steps.remote_copy import start_copies
 
         site, plan = site_of_plan(self.plan_id, context)
-        run_id = start_copies(site, plan, tables_of(plan, self.tables))
+        if site.remote is None:
+            return
+        tables = tables_of(plan, self.tables)
+        for wave in {table.wave for table in tables}:
+            self._check_failures(site, plan, wave)
+        run_id = start_copies(site, plan, tables)
         if run_id:
             self.log.info("Run %s copies.", run_id)
 
@@ -54,13 +59,19 @@ class CopyTablesOperator(PlanTablesOperator):
         """Copy one table."""
         from icebridge_provider.operators.host import host_slot
         from icebridge_provider.steps.copy import copy_table
+
+        if site.remote is not None:
+            return copy_table(site, plan, table)
+        with host_slot(site.settings.parallel_tables, self.go_on):
+            self._check_failures(site, plan, table.wave)
+            return copy_table(site, plan, table)
+
+    def _check_failures(self, site: Site, plan: MigrationPlan, wave: int) -> None:
         from icebridge_provider.steps.limits import check_failures
 
-        with host_slot(site.settings.parallel_tables, self.go_on):
-            wave = {str(other.source) for other in plan.of_wave(table.wave)}
-            states = site.ledger.states(plan.plan_id, wave)
-            check_failures([_since(state, self._begun) for state in states], site.settings)
-            return copy_table(site, plan, table)
+        names = {str(table.source) for table in plan.of_wave(wave)}
+        states = site.ledger.states(plan.plan_id, names)
+        check_failures([_since(state, self._begun) for state in states], site.settings)
 
     def threads(self, site: Site) -> int:
         """As many tables at once as the configuration says."""

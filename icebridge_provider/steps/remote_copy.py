@@ -141,7 +141,9 @@ def _refuse_moved(site: Site, table: TablePlan, loaded: LoadedTable) -> None:
 def _record(site: Site, plan: MigrationPlan, key: str, step: Step, error: IceBridgeError, held: HeldLease) -> None:
     """Record what ended a run; the next try is a new one, with a name of its own."""
     if error.code in {"IB-611", "IB-612"}:
-        data: dict[str, object] = {"code": error.code, "message": str(error), "remedy": error.remedy}
+        data: dict[str, object] = {
+            "code": error.code, "message": str(error), "remedy": error.remedy, "retryable": True
+        }  # fmt: skip
         site.record(plan.plan_id, key, step, Outcome.FAILED, data, held.lease)
         return
     record_failure(site, plan.plan_id, key, step, error, held)

@@ -109,6 +109,8 @@ def test_a_run_that_was_lost_is_tried_anew(migration: RemoteMigration) -> None:
     migration.elsewhere.work("spot instance lost", retryable=True)
     with pytest.raises(TransientError, match=r"IB-611.*spot instance lost"):
         copy(migration)
+    assert migration.state.failures == {}, "a wave is not stopped by what is tried again by itself"
+    assert "spot instance lost" in migration.state.problem
     second = start_copies(migration.site, migration.plan, [migration.table])
     assert second not in {"", first}
     migration.elsewhere.work()
