@@ -13,7 +13,15 @@ from icebridge_provider.model.access import Grant, GrantChange, Policy, PolicyKi
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.retry import transient
 
-_OPTIONS = {PolicyKind.GRANT: "grant", PolicyKind.DENY: "deny"}
+_OPTIONS = {
+    PolicyKind.GRANT: "grant",
+    PolicyKind.DENY: "deny",
+    PolicyKind.ROW_FILTER: "row_filter",
+    PolicyKind.COLUMN_MASK: "column_mask",
+}
+# Policies for schemas and catalogs bear on a table when they say who may use those.
+_PARENTS = frozenset({"SCHEMA", "CATALOG"})
+_LETTING_IN = frozenset({"POLICY_TYPE_DENY", "POLICY_TYPE_GRANT"})
 
 
 class UnityAccess:
@@ -38,6 +46,8 @@ class UnityAccess:
     def access_of(self, table: TableIdentifier) -> TableAccess:
         """Owner, effective grants, policies, filter, masks, comment and tags of one table: four requests.
 
+        Where a policy holds under a condition on tags, those of its parents and columns are read too: one request each.
+
         :raises ConfigurationError: IB-208 when there is no such table, IB-256 for a policy of a kind that is not
             known here, IB-258 when the principal is shown its own grants only.
         """
@@ -48,15 +58,20 @@ class UnityAccess:
         grants = tuple(self._grants(full_name))
         if not self._me.sees_all_grants(info, grants):
             raise _half_seen(full_name, self._me.name, self._name)
+        policies = tuple(self._policies(full_name))
+        tags, of_columns = self._tags("tables", full_name), dict[str, dict[str, str]]()
+        if any(policy.when for policy in policies):
+            tags, of_columns = self._all_tags(full_name, tags, info.get("columns") or ())
         return TableAccess(
-            table=str(table),
+            table=full_name,
             owner=str(info.get("owner", "")),
             grants=grants,
-            policies=tuple(self._policies(full_name)),
+            policies=policies,
             row_filter=str((info.get("row_filter") or {}).get("function_name", "")),
             masks=_masks(info.get("columns") or ()),
             comment=str(info.get("comment", "") or ""),
-            tags=self._tags(full_name),
+            tags=tags,
+            column_tags=of_columns,
         )
 
     def writable(self) -> bool:
@@ -102,13 +117,23 @@ class UnityAccess:
         path = f"{UNITY}/policies/TABLE/{in_path(full_name)}"
         what, right = f"read the policies of {full_name}", f"MANAGE on {full_name}"
         for item in self._workspace.pages(what, path, "policies", {"include_inherited": "true"}, right=right):
-            if str(item.get("for_securable_type", "TABLE")).upper() == "TABLE":
+            kind = str(item.get("for_securable_type", "TABLE")).upper()
+            if kind == "TABLE" or (kind in _PARENTS and item.get("policy_type") in _LETTING_IN):
                 yield _policy(item, full_name, self._name)
 
-    def _tags(self, full_name: str) -> dict[str, str]:
-        path = f"{UNITY}/entity-tag-assignments/tables/{in_path(full_name)}/tags"
+    def _tags(self, kind: str, full_name: str) -> dict[str, str]:
+        path = f"{UNITY}/entity-tag-assignments/{kind}/{in_path(full_name)}/tags"
         found = self._workspace.pages(f"read the tags of {full_name}", path, "tag_assignments")
         return {str(item["tag_key"]): str(item.get("tag_value") or "") for item in found}
+
+    def _all_tags(
+        self, full_name: str, own: Mapping[str, str], columns: Iterable[Mapping[str, Any]]
+    ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        catalog, schema, _ = full_name.split(".")
+        above = {**self._tags("catalogs", catalog), **self._tags("schemas", f"{catalog}.{schema}")}
+        names = [str(column["name"]) for column in columns]
+        of_columns = {name: self._tags("columns", f"{full_name}.{name}") for name in names}
+        return {**above, **own}, {name: tags for name, tags in of_columns.items() if tags}
 
 
 def _policy(item: Mapping[str, Any], full_name: str, name: str) -> Policy:
@@ -124,7 +149,25 @@ def _policy(item: Mapping[str, Any], full_name: str, name: str) -> Policy:
         principals=tuple(item.get("to_principals") or ()),
         except_principals=tuple(item.get("except_principals") or ()),
         privileges=tuple(options.get("privileges") or ()),
+        function=str(options.get("function_name", "")),
+        columns=tuple(_inputs(options)),
+        when=" AND ".join(_conditions(item)),
     )
+
+
+def _inputs(options: Mapping[str, Any]) -> Iterable[str]:
+    """What a filter or mask is put on and given: aliases of columns, constants."""
+    if options.get("on_column"):
+        yield str(options["on_column"])
+    for given in options.get("using") or ():
+        yield ", ".join(f"{key} {value}" for key, value in sorted(given.items()))
+
+
+def _conditions(item: Mapping[str, Any]) -> Iterable[str]:
+    if item.get("when_condition"):
+        yield str(item["when_condition"])
+    for match in item.get("match_columns") or ():
+        yield f"{match.get('alias', '')}: {match.get('condition', '')}"
 
 
 def _no_principal(error: IceBridgeError, full_name: str, changes: Sequence[GrantChange]) -> ConfigurationError:

@@ -117,7 +117,7 @@ def test_dropping(made: Estate) -> None:
 def test_external_access_is_the_metastore_admins(made: Estate) -> None:
     workspace = made.workspace
     metastore = str(workspace.sdk().metastores.current().metastore_id)
-    assert workspace.sdk().metastores.summary().external_access_enabled is False
+    workspace.settings(external_access_enabled=False)
     with pytest.raises(PermissionDenied, match="not an admin"):
         workspace.sdk("someone").metastores.update(metastore, external_access_enabled=True)
     workspace.sdk().metastores.update(metastore, external_access_enabled=True)

@@ -89,9 +89,9 @@ class Policies:
     def all(self, request: Request, securable_type: str, full_name: str) -> dict[str, Any]:
         """Policies that stand on the securable; with ``include_inherited`` those above it too."""
         on = self._managed(request, securable_type, full_name)
-        steps = privileges.lineage(on) if switch(request, "include_inherited") else [on]
+        steps = privileges.lineage(on) if switch(request.query_params, "include_inherited") else [on]
         found = [answers.policy(row) for row in self.world.state.policies if row.on in steps]
-        size = number(request, "max_results", 0) or self.world.page_size
+        size = number(request.query_params, "max_results", 0) or self.world.page_size
         page, more = page_of(found, request.query_params.get("page_token"), size)
         answer: dict[str, Any] = {"policies": list(page)} if page else {}
         return {**answer, "next_page_token": more} if more else answer

@@ -65,8 +65,9 @@ class Cluster:
 
     def as_json(self) -> dict[str, Any]:
         """A ClusterDetails."""
+        asked = {key: value for key, value in self.spec.items() if key != "apply_policy_default_values"}
         found = {
-            **self.spec,
+            **asked,
             "cluster_id": self.cluster_id,
             "creator_user_name": self.creator,
             "cluster_source": self.source,

@@ -116,7 +116,7 @@ class Grants:
         return {**answer, "next_page_token": more} if more else answer
 
     def _page(self, request: Request, groups: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
-        size = number(request, "max_results")
+        size = number(request.query_params, "max_results")
         if size is None:
             return groups, ""
         if size < 0 or 0 < size < LEAST_PAGE:

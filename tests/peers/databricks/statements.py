@@ -163,7 +163,7 @@ class Statements:
     def history(self, request: Request) -> dict[str, Any]:
         """Queries, newest first; who is no workspace admin sees his own."""
         who = principal_of(request)
-        size = number(request, "max_results", 100) or 100
+        size = number(request.query_params, "max_results", 100) or 100
         if not 0 < size <= 1000:
             raise invalid("max_results must be between 1 and 1000")
         everything = who in self.world.state.groups.get("admins", ())

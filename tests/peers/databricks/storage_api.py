@@ -87,9 +87,9 @@ class Kept:
             parent = f"{needed(request, 'catalog_name')}.{needed(request, 'schema_name')}".lower()
             self.world.schema(parent)
             names = under(rows, parent)
-        size = min(number(request, "max_results", 0) or self.world.page_size, self.world.page_size)
+        size = min(number(request.query_params, "max_results", 0) or self.world.page_size, self.world.page_size)
         page, more = page_of(names, request.query_params.get("page_token"), size)
-        browse = switch(request, "include_browse")
+        browse = switch(request.query_params, "include_browse")
         found = [self._shown(rows[name]) for name in page if self.world.sees(who, self.kind, name, browse=browse)]
         answer: dict[str, Any] = {SHOWN[self.kind][0]: found} if found else {}
         return {**answer, "next_page_token": more} if more else answer
@@ -114,7 +114,7 @@ class Kept:
             self.world.require_manager(principal_of(request), self.kind, name)
             full_name = self.world.row(self.kind, name).full_name
             users = self._users(full_name)
-            if users and not switch(request, "force"):
+            if users and not switch(request.query_params, "force"):
                 raise ApiError(400, "INVALID_STATE", f"'{full_name}' is still in use by {users[0]}.")
             self.world.forget(self.kind, full_name)
         return {}

@@ -61,7 +61,7 @@ class Tags:
     def all(self, request: Request, entity_type: str, entity_name: str) -> dict[str, Any]:
         tags = self.tags_of(entity_type, entity_name, principal_of(request))
         found = [_shown(entity_type, entity_name, key, tags) for key in sorted(tags)]
-        size = number(request, "max_results", 0) or self.world.page_size
+        size = number(request.query_params, "max_results", 0) or self.world.page_size
         page, more = page_of(found, request.query_params.get("page_token"), size)
         answer: dict[str, Any] = {"tag_assignments": list(page)} if page else {}
         return {**answer, "next_page_token": more} if more else answer

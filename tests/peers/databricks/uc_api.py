@@ -95,7 +95,7 @@ class Objects:
         return answers.catalog(self.world, self._change(request, "CATALOG", name, body))
 
     def drop_catalog(self, request: Request, name: str) -> dict[str, Any]:
-        world, force = self.world, switch(request, "force")
+        world, force = self.world, switch(request.query_params, "force")
         with world.lock:
             row = self._managed(request, "CATALOG", name)
             inside = [one for one in world.state.schemas.values() if one.catalog == row.name]
@@ -134,7 +134,7 @@ class Objects:
     def drop_schema(self, request: Request, full_name: str) -> dict[str, Any]:
         with self.world.lock:
             row = self._managed(request, "SCHEMA", full_name)
-            if switch(request, "force"):
+            if switch(request.query_params, "force"):
                 self._empty(row.full_name)
             self.world.drop_schema(row.full_name)
         return {}
@@ -148,10 +148,10 @@ class Objects:
         self._through(request, parent)
         page, more = self._page(request, "TABLE", under(world.state.tables, parent))
         shown = {
-            "columns": not switch(request, "omit_columns"),
-            "properties": not switch(request, "omit_properties"),
-            "people": not switch(request, "omit_username"),
-            "capabilities": switch(request, "include_manifest_capabilities"),
+            "columns": not switch(request.query_params, "omit_columns"),
+            "properties": not switch(request.query_params, "omit_properties"),
+            "people": not switch(request.query_params, "omit_username"),
+            "capabilities": switch(request.query_params, "include_manifest_capabilities"),
         }
         found = [answers.table(world, row, browse_only=self._browses(request, row), **shown) for row in page]
         return _paged("tables", found, more)
@@ -167,12 +167,12 @@ class Objects:
             if fnmatch.fnmatchcase(name.split(".")[1], schemas) and fnmatch.fnmatchcase(name.split(".")[2], tables)
         ]
         page, more = self._page(request, "TABLE", names)
-        capabilities = switch(request, "include_manifest_capabilities")
+        capabilities = switch(request.query_params, "include_manifest_capabilities")
         return _paged("tables", [answers.summary(row, capabilities=capabilities) for row in page], more)
 
     def table(self, request: Request, full_name: str) -> dict[str, Any]:
         row = self._table(request, full_name)
-        capabilities = switch(request, "include_manifest_capabilities")
+        capabilities = switch(request.query_params, "include_manifest_capabilities")
         return answers.table(self.world, row, capabilities=capabilities, browse_only=self._browses(request, row))
 
     def table_exists(self, request: Request, full_name: str) -> dict[str, Any]:
@@ -211,17 +211,17 @@ class Objects:
 
     def _page(self, request: Request, kind: str, names: list[str]) -> tuple[list[Any], str]:
         """One page, then what the caller may see of it: a page may be empty and not the last."""
-        asked = number(request, "max_results", 0) or 0
+        asked = number(request.query_params, "max_results", 0) or 0
         if asked < 0:
             raise invalid("max_results must be greater than or equal to 0")
         size = min(asked or self.world.page_size, self.world.page_size)
         page, more = page_of(names, request.query_params.get("page_token"), size)
-        who, browse = principal_of(request), switch(request, "include_browse")
+        who, browse = principal_of(request), switch(request.query_params, "include_browse")
         rows = self.world.state.rows(kind)
         return [rows[name] for name in page if name in rows and self.world.sees(who, kind, name, browse=browse)], more
 
     def _seen(self, request: Request, kind: str, name: str) -> Any:
-        return self.world.row(kind, name, principal_of(request), browse=switch(request, "include_browse"))
+        return self.world.row(kind, name, principal_of(request), browse=switch(request.query_params, "include_browse"))
 
     def _table(self, request: Request, full_name: str) -> TableRow:
         self.world.table(full_name)
@@ -231,7 +231,7 @@ class Objects:
     def _through(self, request: Request, schema: str) -> None:
         """USE CATALOG and USE SCHEMA, or to manage them."""
         who, catalog = principal_of(request), schema.partition(".")[0]
-        browse = switch(request, "include_browse")
+        browse = switch(request.query_params, "include_browse")
         for kind, name in (("CATALOG", catalog), ("SCHEMA", schema)):
             if not self.world.sees(who, kind, name, browse=browse):
                 raise denied(f"USE_{kind}", kind, name)

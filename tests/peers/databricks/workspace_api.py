@@ -106,7 +106,7 @@ class Workspace:
             for (name, counted, kind), limit in self.world.quotas.items()
             for parent in sorted(self.world.state.rows(kind))
         ]
-        size = number(request, "max_results", 0) or self.world.page_size
+        size = number(request.query_params, "max_results", 0) or self.world.page_size
         page, more = page_of(found, request.query_params.get("page_token"), size)
         answer: dict[str, Any] = {"quotas": list(page)} if page else {}
         return {**answer, "next_page_token": more} if more else answer
