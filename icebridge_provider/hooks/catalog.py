@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.bases.hook import BaseHook
-
 from icebridge_provider.catalogs.iceberg import IcebergCatalog, catalog_from
-from icebridge_provider.hooks.connections import connection, find
+from icebridge_provider.hooks.base import CatalogHook
+from icebridge_provider.hooks.connections import connection, find, switched_on
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -35,19 +33,7 @@ def catalog_for(conn_id: str) -> Catalog:
     return IcebergCatalogHook(conn_id).catalog()
 
 
-def tested(catalog: Callable[[], Catalog]) -> tuple[bool, str]:
-    """Answer Airflow's test button: try what a migration does."""
-    from icebridge_provider.catalogs.check import check_connection
-
-    try:
-        rows = check_connection(catalog())
-    except Exception as error:  # noqa: BLE001 - whatever it is, the button shows it
-        return False, str(error)
-    failed = [row for row in rows if row["outcome"] == "failed"]
-    return not failed, "; ".join(f"{row['message']} {row['remedy']}" for row in failed) or "All rights are there."
-
-
-class IcebergCatalogHook(BaseHook):
+class IcebergCatalogHook(CatalogHook):
     """Opens the catalog behind a connection of type ``icebridge_catalog``; Airflow's own ``iceberg`` is taken too.
 
     The connection's extra holds pyiceberg's properties of the catalog (``type, uri, warehouse, s3.…``); ``read_only``
@@ -57,14 +43,9 @@ class IcebergCatalogHook(BaseHook):
     :param conn_id: the connection.
     """
 
-    conn_name_attr = "conn_id"
     default_conn_name = "icebridge_catalog"
     conn_type = "icebridge_catalog"
     hook_name = "IceBridge catalog"
-
-    def __init__(self, conn_id: str) -> None:
-        super().__init__()
-        self.conn_id = conn_id
 
     def catalog(self) -> IcebergCatalog:
         """Return the catalog; nothing is asked of it yet.
@@ -73,16 +54,7 @@ class IcebergCatalogHook(BaseHook):
         """
         found = connection(self.conn_id, TYPES, "catalog")
         extra = dict(found.extra_dejson or {})
-        read_only = str(extra.get("read_only", "")).strip().lower() in {"true", "1", "yes", "on"}
-        return catalog_from(self.conn_id, properties_of(found), read_only)
-
-    def get_conn(self) -> IcebergCatalog:
-        """Return the catalog, as every Airflow hook returns its client."""
-        return self.catalog()
-
-    def test_connection(self) -> tuple[bool, str]:
-        """Answer Airflow's test button: list, read, write and delete a probe."""
-        return tested(self.catalog)
+        return catalog_from(self.conn_id, properties_of(found), switched_on(extra, "read_only"))
 
 
 def properties_of(found: Connection) -> dict[str, Any]:

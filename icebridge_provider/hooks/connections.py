@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.hook import BaseHook
 from airflow.sdk.exceptions import AirflowException
@@ -35,6 +35,11 @@ def connection(conn_id: str, types: Collection[str], purpose: str) -> Connection
             conn_id=conn_id,
         )
     return found
+
+
+def switched_on(extra: Mapping[str, Any], key: str) -> bool:
+    """Whether a switch in an extra is on, however it is written."""
+    return str(extra.get(key, "")).strip().lower() in {"true", "1", "yes", "on"}
 
 
 def find(conn_id: str) -> Connection | None:

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow.sdk.bases.hook import BaseHook
-
 from icebridge_provider.catalogs.iceberg import IcebergCatalog
 from icebridge_provider.catalogs.unity.catalog import UnityCatalog
 from icebridge_provider.catalogs.unity.workspace import Login, Workspace
 from icebridge_provider.exceptions import ConfigurationError
-from icebridge_provider.hooks.connections import connection
+from icebridge_provider.hooks.base import CatalogHook
+from icebridge_provider.hooks.connections import connection, switched_on
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -24,7 +23,7 @@ _RUNS = ("volume", "timeout_seconds", "parallel_tables")
 _ELSEWHERE = ("azure_tenant_id", "use_azure_managed_identity", "use_default_azure_credential", "federated_aws")
 
 
-class UnityCatalogHook(BaseHook):
+class UnityCatalogHook(CatalogHook):
     """Opens one Unity catalog behind a connection of Airflow's own type ``databricks``.
 
     Everything Airflow's Databricks hooks read stays as it is: ``host``, ``schema`` (``https``), ``port``, a
@@ -35,14 +34,9 @@ class UnityCatalogHook(BaseHook):
     :param conn_id: the connection.
     """
 
-    conn_name_attr = "conn_id"
     default_conn_name = "databricks_default"
     conn_type = "databricks"
     hook_name = "Databricks"
-
-    def __init__(self, conn_id: str) -> None:
-        super().__init__()
-        self.conn_id = conn_id
 
     def catalog(self) -> UnityCatalog:
         """Return the catalog; nothing is asked of it yet.
@@ -60,7 +54,7 @@ class UnityCatalogHook(BaseHook):
             name.lower(),
             warehouse_id=warehouse_of(extra),
             origin=self._origin(extra),
-            read_only=str(extra.get("read_only", "")).strip().lower() in {"true", "1", "yes", "on"},
+            read_only=switched_on(extra, "read_only"),
         )
 
     def workspace(self) -> Workspace:
@@ -87,16 +81,6 @@ class UnityCatalogHook(BaseHook):
         if not isinstance(options, Mapping):
             raise _lacks(self.conn_id, "has a cluster that is no JSON object", '{"cluster": {"num_workers": 4}}')
         return {"cluster": dict(options)} if options else {}
-
-    def get_conn(self) -> UnityCatalog:
-        """Return the catalog, as every Airflow hook returns its client."""
-        return self.catalog()
-
-    def test_connection(self) -> tuple[bool, str]:
-        """Try every right that a migration takes, as ``icebridge check-connection`` does."""
-        from icebridge_provider.hooks.catalog import tested
-
-        return tested(self.catalog)
 
     def _origin(self, extra: Mapping[str, Any]) -> IcebergCatalog | None:
         from icebridge_provider.hooks.catalog import IcebergCatalogHook
@@ -134,7 +118,7 @@ def login_of(found: Connection) -> Login:
             f"signs in by {used[0]}, which IceBridge does not",
             'an access token as password, or {"service_principal_oauth": true} with client id and secret',
         )
-    if str(extra.get("service_principal_oauth", "")).strip().lower() in {"true", "1", "yes", "on"}:
+    if switched_on(extra, "service_principal_oauth"):
         if not (found.login and found.password):
             raise _lacks(name, "has service_principal_oauth without client id and secret", "login and password")
         return Login(client_id=found.login, client_secret=found.password)

@@ -8,7 +8,7 @@ from typing import Any
 
 from icebridge_provider.exceptions import FencedOut, IceBridgeError
 from icebridge_provider.model import codec
-from icebridge_provider.model.event import Outcome, State, Step, TableState
+from icebridge_provider.model.event import Outcome, Step, TableState
 from icebridge_provider.model.plan import CopyMethod, MigrationPlan, TablePlan
 from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.ports import Progress
@@ -16,12 +16,11 @@ from icebridge_provider.steps.copy_outcome import record_failure, result_of
 from icebridge_provider.steps.history import was_begun
 from icebridge_provider.steps.lease import HeldLease, lease_on
 from icebridge_provider.steps.leftovers import refuse_used_folder, sweep, take_back
-from icebridge_provider.steps.pins import begun_source, pin, refuse_overwrite, source_of
+from icebridge_provider.steps.pins import TO_COPY, begun_source, pin, refuse_overwrite, source_of
 from icebridge_provider.steps.remote_copy import run_remotely
 from icebridge_provider.steps.site import Site
 from icebridge_provider.strategies import job_for
 
-TO_COPY = frozenset({State.DISCOVERED, State.PLANNED, State.COPYING, State.ROLLED_BACK})
 PROGRESS_SECONDS = 5.0
 
 

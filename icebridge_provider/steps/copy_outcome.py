@@ -8,6 +8,8 @@ from icebridge_provider.model.job import CopyResult, JobSpec, JobState, JobStatu
 from icebridge_provider.steps.lease import HeldLease
 from icebridge_provider.steps.site import Site
 
+LOST, MOVED = "IB-611", "IB-612"
+
 
 def result_of(job: JobSpec, status: JobStatus, run_id: str = "") -> CopyResult:
     """Return what a copy did.
@@ -27,7 +29,7 @@ def result_of(job: JobSpec, status: JobStatus, run_id: str = "") -> CopyResult:
         )
     if status.facts.get("retryable"):
         raise TransientError(
-            "IB-611",
+            LOST,
             f"The run that copied {job.source} was lost: {status.problem or 'the engine does not say why'}.",
             remedy="It is copied again by a new run.",
             changed="The source is untouched.",
@@ -45,9 +47,15 @@ def result_of(job: JobSpec, status: JobStatus, run_id: str = "") -> CopyResult:
 def record_failure(
     site: Site, plan_id: str, key: str, step: Step, error: IceBridgeError, held: HeldLease | None
 ) -> None:
-    """Record a failure, unless the same call may succeed later or somebody else owns the table now."""
-    if isinstance(error, FencedOut | TransientError):
+    """Record a failure, unless the same call may succeed later or somebody else owns the table now.
+
+    What ended a run elsewhere is recorded too, as ``retryable``: the next try is a new run.
+    """
+    ended = error.code in {LOST, MOVED}
+    if isinstance(error, FencedOut | TransientError) and not ended:
         return
     outcome = Outcome.REFUSED if isinstance(error, PreflightFailed) and step is Step.COPY else Outcome.FAILED
     data: dict[str, object] = {"code": error.code, "message": str(error), "remedy": error.remedy}
+    if ended:
+        data["retryable"] = True
     site.record(plan_id, key, step, outcome, data, held.lease if held else None)

@@ -7,12 +7,14 @@ from dataclasses import replace
 from icebridge_provider.engines.local.engine import store_of
 from icebridge_provider.engines.local.metadata import read_metadata
 from icebridge_provider.exceptions import ConfigurationError, PreflightFailed
-from icebridge_provider.model.event import TableState
+from icebridge_provider.model.event import State, TableState
 from icebridge_provider.model.plan import MigrationPlan, TablePlan
 from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.steps.history import begun_copy, was_in_use
 from icebridge_provider.steps.leftovers import is_as_copied
 from icebridge_provider.steps.site import Site
+
+TO_COPY = frozenset({State.DISCOVERED, State.PLANNED, State.COPYING, State.ROLLED_BACK})
 
 
 def source_of(site: Site, table: TablePlan) -> LoadedTable:

@@ -8,19 +8,18 @@ from typing import Any
 
 from icebridge_provider.exceptions import IceBridgeError, TransientError
 from icebridge_provider.model import codec
-from icebridge_provider.model.event import Outcome, State, Step, TableState
+from icebridge_provider.model.event import Outcome, Step, TableState
 from icebridge_provider.model.job import JobRef, JobSpec, JobState, JobStatus
 from icebridge_provider.model.plan import MigrationPlan, TablePlan
 from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.ports import BatchEngine
-from icebridge_provider.steps.copy_outcome import record_failure, result_of
+from icebridge_provider.steps.copy_outcome import MOVED, record_failure, result_of
 from icebridge_provider.steps.history import attempts, begun_copy
 from icebridge_provider.steps.lease import HeldLease, lease_on
-from icebridge_provider.steps.pins import begun_source, pin, refuse_overwrite, source_of
+from icebridge_provider.steps.pins import TO_COPY, begun_source, pin, refuse_overwrite, source_of
 from icebridge_provider.steps.site import Site
 from icebridge_provider.strategies import job_for
 
-TO_START = frozenset({State.DISCOVERED, State.PLANNED, State.COPYING, State.ROLLED_BACK})
 Job = tuple[TablePlan, JobSpec, str, HeldLease]
 
 
@@ -65,7 +64,7 @@ def run_remotely(
         result = result_of(job, _status(remote, job, ref), run_id)
         _refuse_moved(site, table, loaded)
     except IceBridgeError as error:
-        _record(site, plan, key, step, error, held)
+        record_failure(site, plan.plan_id, key, step, error, held)
         raise
     data = {**codec.to_json(result), **pin(loaded), "moved": True, "run_id": run_id}
     site.record(plan.plan_id, key, step, Outcome.DONE, data, held.keep(now=True))
@@ -76,7 +75,7 @@ def _prepared(site: Site, plan: MigrationPlan, table: TablePlan, leases: ExitSta
     key = str(table.source)
     state = site.ledger.state(plan.plan_id, key)
     begun = begun_copy(site.ledger.events(plan.plan_id, key))
-    if state.state not in TO_START or (begun is not None and begun.get("run_id")):
+    if state.state not in TO_COPY or (begun is not None and begun.get("run_id")):
         return None
     try:
         held = leases.enter_context(lease_on(site, table))
@@ -130,20 +129,9 @@ def _refuse_moved(site: Site, table: TablePlan, loaded: LoadedTable) -> None:
     """An engine elsewhere reads the head it finds: only a head that stood still the whole time is the one we pinned."""
     if source_of(site, table).metadata_location != loaded.metadata_location:
         raise TransientError(
-            "IB-612",
+            MOVED,
             f"{table.source} was written while it was copied, so it is not known which snapshot was read.",
             remedy="It is copied again; stop its writers for that time if it comes again.",
             changed="The copy stays under its staged name and is replaced.",
             table=str(table.source),
         )
-
-
-def _record(site: Site, plan: MigrationPlan, key: str, step: Step, error: IceBridgeError, held: HeldLease) -> None:
-    """Record what ended a run; the next try is a new one, with a name of its own."""
-    if error.code in {"IB-611", "IB-612"}:
-        data: dict[str, object] = {
-            "code": error.code, "message": str(error), "remedy": error.remedy, "retryable": True
-        }  # fmt: skip
-        site.record(plan.plan_id, key, step, Outcome.FAILED, data, held.lease)
-        return
-    record_failure(site, plan.plan_id, key, step, error, held)

@@ -61,11 +61,11 @@ def test_every_word_is_one_of_the_sdk(words: frozenset[str], known: Any) -> None
 
 
 def test_every_ending_is_in_the_words_of_the_sdk() -> None:
-    for code, ending in outcomes.ENDINGS.items():
-        jobs.TerminationCodeCode(code)
-        jobs.RunLifeCycleState(ending.life_cycle)
-        jobs.RunResultState(ending.result)
-        jobs.TerminationTypeType(ending.kind)
+    endings = outcomes.ENDINGS.values()
+    assert set(outcomes.ENDINGS) <= {one.value for one in jobs.TerminationCodeCode}
+    assert {ending.life_cycle for ending in endings} <= {one.value for one in jobs.RunLifeCycleState}
+    assert {ending.result for ending in endings} <= {one.value for one in jobs.RunResultState}
+    assert {ending.kind for ending in endings} <= {one.value for one in jobs.TerminationTypeType}
 
 
 def stripped(value: Any) -> Any:

@@ -164,6 +164,7 @@ class TestCopying:
         made.refresh()
         refused(made, "CREATE TABLE {main}.sales.u DEEP CLONE {lake}.sales.uuids", "UNSUPPORTED_DATATYPE")
         refused(made, "CREATE TABLE {main}.sales.u DEEP CLONE {lake}.sales.daily", MANAGED)
+        assert made.sql("SHOW TABLES IN {main}.sales LIKE 'u'") == []
 
     def test_clone_needs_predictive_optimization(self, made: Estate) -> None:
         made.sql("CREATE SCHEMA IF NOT EXISTS {main}.lazy")
@@ -171,6 +172,7 @@ class TestCopying:
         refused(made, "CREATE TABLE {main}.lazy.x DEEP CLONE {lake}.sales.few", MANAGED)
         made.sql("ALTER SCHEMA {main}.lazy INHERIT PREDICTIVE OPTIMIZATION")
         made.sql("CREATE TABLE {main}.lazy.x DEEP CLONE {lake}.sales.few")
+        assert made.sql("SELECT count(*) FROM {main}.lazy.x") == made.sql("SELECT count(*) FROM {lake}.sales.few")
 
     def test_without_using_iceberg_the_table_is_delta(self, made: Estate) -> None:
         made.sql("CREATE TABLE {main}.sales.silently AS SELECT * FROM {lake}.sales.few")
@@ -217,6 +219,7 @@ class TestChangingTheCatalog:
         made.sql("DROP TABLE {main}.sales.gone")
         made.sql("DROP TABLE IF EXISTS {main}.sales.gone")
         refused(made, "DROP TABLE {main}.sales.gone", "TABLE_OR_VIEW_NOT_FOUND")
+        assert made.sql("SHOW TABLES IN {main}.sales LIKE 'gone'") == []
 
     def test_properties_want_modify(self, made: Estate) -> None:
         made.sql("CREATE TABLE {main}.sales.props (a INT) USING ICEBERG")
