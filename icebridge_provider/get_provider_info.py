@@ -26,10 +26,15 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["software"],
             }
         ],
-        "operators": [_modules("operators", "catalog", "plan", "tables", "certify", "approval", "waves")],
+        "operators": [
+            _modules("operators", "catalog", "plan", "tables", "certify", "approval", "waves", "costs", "databricks")
+        ],
         "sensors": [_modules("sensors", "snapshot")],
         "hooks": [_modules("hooks", "catalog", "ledger", "unity")],
-        "triggers": [_modules("triggers", "snapshot")],
+        "triggers": [_modules("triggers", "snapshot", "job")],
+        "extra-links": [
+            f"icebridge_provider.operators.links.{name}" for name in ("RunLink", "CatalogLink", "ReportLink")
+        ],
         "bundles": [_modules("", "bundle")],
         "connection-types": [_catalog(), _ledger()],
         "config": {"icebridge": {"description": "Defaults of IceBridge.", "options": _options()}},

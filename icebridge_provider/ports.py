@@ -11,6 +11,7 @@ from icebridge_provider.model.event import LedgerEvent, TableState
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.job import JobRef, JobSpec, JobStatus
 from icebridge_provider.model.plan import MigrationPlan
+from icebridge_provider.model.protection import ProtectionChange
 from icebridge_provider.model.table import LoadedTable
 
 
@@ -62,9 +63,10 @@ class FileStore(Protocol):
 class AccessControl(Protocol):
     """Who may do what with the tables of one catalog."""
 
-    def access_of(self, table: TableIdentifier) -> TableAccess:
-        """Effective access to one table, inherited access too.
+    def access_of(self, table: TableIdentifier, tags_of: Collection[str] = ()) -> TableAccess:
+        """Effective access to one table, inherited access too; tags at least where a policy looks at them.
 
+        :param tags_of: columns whose tags are told in any case; an empty name stands for the table itself.
         :raises IceBridgeError: IB-208 when there is no such table.
         """
 
@@ -73,6 +75,27 @@ class AccessControl(Protocol):
 
         :raises IceBridgeError: IB-634 when a principal does not exist (any more).
         """
+
+    def protect(self, table: TableIdentifier, change: ProtectionChange) -> None:
+        """Put filter, masks, policies, tags and comment on one table or take them off, one after the other.
+
+        What is asked for twice is success; after an error some of it may be done.
+        """
+
+    def id_of(self, table: TableIdentifier) -> str | None:
+        """The catalog's own id of a table, as in :attr:`TableAccess.table_id`; None when there is no such table.
+
+        It is told also of a table whose metadata the catalog withholds because filters or masks stand on it.
+        """
+
+    def mark(self, table: TableIdentifier) -> str:
+        """A mark of the newest commit, told also of a table whose metadata is withheld."""
+
+    def commits_since(self, table: TableIdentifier, mark: str) -> list[str]:
+        """Commits after a mark that may have changed rows or columns, in words; none says the table is as it was."""
+
+    def groups_of(self, principals: Collection[str], among: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        """The groups ``among`` these that principals are known to be in, nested ones too; unknown ones are left out."""
 
     def writable(self) -> bool:
         """Whether this connection may change grants: ``read_only`` in its extra says no, a foreign catalog does not."""
@@ -93,6 +116,9 @@ class Catalog(Protocol):
 
     def hidden(self, namespace: tuple[str, ...]) -> list[TableIdentifier]:
         """Tables of one namespace that are known to be there and are not shown to this connection."""
+
+    def hidden_namespaces(self) -> list[tuple[str, ...]]:
+        """Namespaces that are known to be there and are not shown to this connection, nested ones too."""
 
     def load(self, table: TableIdentifier) -> LoadedTable | None:
         """Read the entry and its metadata file; None when the catalog has no such entry.
@@ -157,6 +183,16 @@ class BatchEngine(Engine, Protocol):
 
     def result_of(self, job: JobSpec, ref: JobRef) -> JobStatus:
         """How one table came out of a run that is over; ``facts["retryable"]`` when the same may succeed later."""
+
+
+class JobsTable(Protocol):
+    """A table for people, in which one row a table of a plan tells how far it is; the ledger stays the record."""
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write rows; a row that is newer there already stays, the same again changes nothing.
+
+        :raises IceBridgeError: when it cannot be written.
+        """
 
 
 class Ledger(Protocol):

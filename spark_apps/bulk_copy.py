@@ -17,6 +17,9 @@ migration made it. One failing table does not stop the others. The last line pri
 object; the exit code is 0 when all tables are there, 1 when some failed, 2 when Spark or the job file failed.
 Databricks takes any ``sys.exit`` for a failure, even that with 0, and does not tell 1 from 2: the last line does.
 
+While it runs it writes how far its tables are beside the job file (``jobs-….json`` gives ``progress-….json``): for
+people only, nothing is decided by it, and a place that cannot be written to is no failure.
+
 Needs pyspark and the standard library, nothing of IceBridge.
 """
 
@@ -26,6 +29,7 @@ import argparse
 import json
 import re
 import sys
+import threading
 import time
 import unicodedata
 import uuid
@@ -40,6 +44,8 @@ STATE = "icebridge.state"
 DONE, FOUND, FAILED, LOST = "done", "found", "failed", "lost"
 LONGEST_NAME = 255
 LONGEST_PROBLEM = 1500
+COPYING = "copying"
+PROGRESS_SECONDS = 2.0
 _CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})  # Unicode categories
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*)\]")
 _ESCAPED = re.compile(r"[\\'\x00-\x1f\x7f]")
@@ -55,7 +61,7 @@ def main(arguments: list[str] | None = None, spark: Any = None) -> int:
     try:
         jobs = read_jobs(asked.jobs, asked.path)
         spark = spark or _session()
-        results = copy_all(spark, jobs, asked.parallel)
+        results = copy_all(spark, jobs, asked.parallel, Progress(asked.path))
     except Exception as error:  # noqa: BLE001 - whatever it is, the last line must say it
         results = [_result(job["token"], LOST, problem=problem_of(error)) for job in jobs]
         return _tell({"tables": results, "problem": problem_of(error)}, 2)
@@ -101,10 +107,57 @@ def read_jobs(inline: str | None, path: str | None) -> list[dict[str, Any]]:
     return jobs
 
 
-def copy_all(spark: Any, jobs: list[dict[str, Any]], parallel: int) -> list[dict[str, Any]]:
+class Progress:
+    """Writes which tables are under way and how the others came out, at most every 2 s and at the end."""
+
+    def __init__(self, jobs_path: str | None) -> None:
+        place = Path(jobs_path or "")
+        named = place.name.startswith("jobs-")
+        self._place = place.with_name("progress-" + place.name.removeprefix("jobs-")) if named else None
+        self._lock = threading.Lock()
+        self._known: dict[str, dict[str, Any]] = {}
+        self._written = 0.0
+
+    def note(self, job: dict[str, Any], state: str, result: dict[str, Any] | None = None) -> None:
+        """One table is this far."""
+        with self._lock:
+            told = {key: (result or {}).get(key) for key in ("rows", "seconds")}
+            self._known[job["token"]] = {"token": job["token"], "staged": job["staged"], "state": state, **told}
+            if time.monotonic() - self._written >= PROGRESS_SECONDS:
+                self._write()
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        if self._place is None:
+            return
+        try:
+            self._place.write_text(json.dumps({"at": time.time(), "tables": list(self._known.values())}))
+        except OSError as error:
+            print(f"progress is not written: {problem_of(error)}", flush=True)
+            self._place = None
+        self._written = time.monotonic()
+
+
+def copy_all(
+    spark: Any, jobs: list[dict[str, Any]], parallel: int, progress: Progress | None = None
+) -> list[dict[str, Any]]:
     """Copy all tables, ``parallel`` at once, and return a result for each, in the jobs' order."""
+    told = progress or Progress(None)
+
+    def one(job: dict[str, Any]) -> dict[str, Any]:
+        told.note(job, COPYING)
+        result = copy_one(spark, job)
+        told.note(job, result["state"], result)
+        return result
+
     with ThreadPoolExecutor(max(1, parallel), thread_name_prefix="copy") as pool:
-        return list(pool.map(lambda job: copy_one(spark, job), jobs))
+        results = list(pool.map(one, jobs))
+    told.close()
+    return results
 
 
 def copy_one(spark: Any, job: dict[str, Any]) -> dict[str, Any]:

@@ -86,6 +86,10 @@ class IcebergCatalog:
         """None: what a catalog leaves out nobody else knows."""
         return []
 
+    def hidden_namespaces(self) -> list[tuple[str, ...]]:
+        """None: what a catalog leaves out nobody else knows."""
+        return []
+
     @property
     def access(self) -> None:
         """None: who may read is for the storage and the catalog's server to say."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from icebridge_provider.model.consumer import Bundle
+
 CLASSPATH = "icebridge_provider.bundle.IceBridgeDagBundle"
 DAGS_FOLDER = {
     "name": "dags-folder",
@@ -41,6 +43,24 @@ def wanted() -> list[dict[str, Any]]:
 def line() -> str:
     """Return the setting as an environment variable to paste."""
     return f"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST='{json.dumps(wanted())}'"
+
+
+def folders() -> list[Bundle]:
+    """Return the folders of all DAG bundles but ours, opened where that is needed, for reading only."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    ours = {entry["name"] for entry in configured() if entry.get("classpath") == CLASSPATH}
+    found = DagBundlesManager().get_all_dag_bundles()  # type: ignore[no-untyped-call]
+    return [_opened(bundle) for bundle in found if bundle.name not in ours]
+
+
+def _opened(bundle: Any) -> Bundle:
+    try:
+        if not bundle.is_initialized:
+            bundle.initialize()
+        return Bundle(name=bundle.name, folder=bundle.path)
+    except Exception as error:  # noqa: BLE001 - a bundle is anybody's code; its refusal is told, by its kind alone
+        return Bundle(name=bundle.name, folder=None, problem=f"it cannot be opened here ({type(error).__name__})")
 
 
 def bring_in(bundle_name: str) -> list[str]:

@@ -12,8 +12,8 @@ from typing import Any
 from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, PreflightFailed
 
 MIGRATE, WAVE, ROLLBACK, PURGE = "icebridge_migrate", "icebridge_migrate_wave", "icebridge_rollback", "icebridge_purge"
-INVENTORY, SYNC = "icebridge_inventory", "icebridge_sync"
-DAGS = (INVENTORY, MIGRATE, WAVE, SYNC, ROLLBACK, PURGE)
+INVENTORY, SYNC, COSTS = "icebridge_inventory", "icebridge_sync", "icebridge_costs"
+DAGS = (INVENTORY, MIGRATE, WAVE, SYNC, ROLLBACK, PURGE, COSTS)
 POOL = "icebridge_writers"
 FINAL = frozenset({"success", "failed"})
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from icebridge_provider.model.event import Actor
 
 if TYPE_CHECKING:
-    from icebridge_provider.model.plan import MigrationPlan
+    from icebridge_provider.model.plan import MigrationPlan, MigrationRequest, Rates
     from icebridge_provider.model.settings import Settings
     from icebridge_provider.ports import Catalog, Signer
     from icebridge_provider.state.ledger import SqlLedger
@@ -131,6 +131,40 @@ def signer() -> Signer | None:
     return signer_for(settings())
 
 
+def cluster(text: str) -> dict[str, Any]:
+    """Return the cluster that a command line names.
+
+    :raises ConfigurationError: IB-714 when it is no JSON object.
+    """
+    from icebridge_provider.hooks.runs import cluster_of
+
+    return cluster_of(text)
+
+
+def rates(options: Settings, target_conn_id: str, cluster_text: str) -> Rates:
+    """Return the prices of a migration to a target."""
+    from icebridge_provider.hooks.rates import rates_for
+
+    return rates_for(options, target_conn_id, cluster(cluster_text))
+
+
+def target_of(request: MigrationRequest) -> Catalog:
+    """Return the catalog to move to, with the storage location that a request asks for."""
+    from icebridge_provider.hooks.runs import placed
+
+    return placed(catalog(request.target_conn_id), request.managed_location)
+
+
+def check_runs(request: MigrationRequest) -> None:
+    """Make sure that runs can be started as a request asks for them.
+
+    :raises ConfigurationError: IB-713, IB-257, IB-440 to IB-445.
+    """
+    from icebridge_provider.hooks.runs import check_runs as check
+
+    check(request)
+
+
 def site(plan: MigrationPlan) -> Site:
     """Return the surroundings of a plan, in the name of who types."""
     from dataclasses import replace
@@ -138,5 +172,7 @@ def site(plan: MigrationPlan) -> Site:
     from icebridge_provider.hooks.site import site_for
 
     request = plan.request
-    made = site_for(request.source_conn_id, request.target_conn_id, options=request.options)
+    ends = request.source_conn_id, request.target_conn_id
+    place = request.managed_location
+    made = site_for(*ends, options=request.options, cluster=request.cluster, managed_location=place)
     return replace(made, actor=actor())

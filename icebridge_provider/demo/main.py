@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import signal
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from icebridge_provider.state.ledger import SqlLedger
 from icebridge_provider.steps.status import status
 
 SOURCE, TARGET, PLAN = "foreign", "managed", "demo"
+FOLDERS = {"embedded": ".icebridge-demo", "databricks": ".icebridge-demo-databricks"}
 TAKEN_TWICE = ("prefix:legacy.=flights.",)
 MAPPING = ("explicit:legacy.airlines=flights.airlines_legacy",)
 
@@ -30,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     terminal = Console(soft_wrap=True, highlight=False)
     console = terminal if terminal.is_terminal else Console(soft_wrap=True, highlight=False, width=140)
-    folder = Path(options.home).resolve()
+    folder = Path(options.home or FOLDERS[options.stack]).resolve()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it started ends with it
     try:
-        return _run(folder, options.scale, console)
+        return _STACKS[options.stack](folder, options.scale, console)
     except IceBridgeError as error:
         console.print(str(error), style="red", markup=False)
         return 1
@@ -40,29 +42,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="icebridge demo", description=__doc__)
-    parser.add_argument("--home", default=".icebridge-demo", help="folder of lake and Airflow (default: %(default)s)")
+    stacks = "embedded: SQL catalogs in files; databricks: a local workspace (takes a gigabyte, a source checkout)"
+    parser.add_argument("--stack", choices=FOLDERS, default="embedded", help=f"{stacks} (default: %(default)s)")
+    parser.add_argument("--home", help=f"folder of lake and Airflow (default: {' or '.join(FOLDERS.values())})")
     parser.add_argument("--scale", type=float, default=0.05, help="TPC-H scale, 1 is 1 GB (default: %(default)s)")
     return parser
 
 
 def _run(folder: Path, scale: float, console: Console) -> int:
     source, target = folder / "foreign", folder / "managed"
-    with _timed(console, "Building a foreign lake: New York flights and TPC-H, with history, deletes and scars"):
+    with show.timed(console, "Building a foreign lake: New York flights and TPC-H, with history, deletes and scars"):
         tables = lake.build(source, scale)
         lake.prepare_target(target)
     console.print(f"  {tables} tables in {source}")
     if not (folder / "airflow").exists():
         _show_collision(source, console)
-    with _timed(console, "Preparing Airflow: metadata database, ledger, pool, DAGs"):
+    with show.timed(console, "Preparing Airflow: metadata database, ledger, pool, DAGs"):
         home = prepare(folder / "airflow", _connections(source, target), {})
     ledger = SqlLedger(f"sqlite:///{home.folder}/icebridge/ledger.db")
     before = _finished(ledger)
     with Components(home) as components:
-        with _timed(console, "Starting Airflow: API server, scheduler, DAG processor, triggerer"):
+        with show.timed(console, "Starting Airflow: API server, scheduler, DAG processor, triggerer"):
             components.start()
             components.wait_until_healthy()
             client = AirflowClient(home.url, USER, home.password)
-            _wait_for_dag(client)
+            client.wait_for_dags("icebridge_migrate")
         state = _migrate(client, console)
     return _show(ledger, home, state, before, console)
 
@@ -84,14 +88,6 @@ def _show_collision(source: Path, console: Console) -> None:
     except IceBridgeError as error:
         console.print(f"  {error}", style="yellow", markup=False)
     console.print(f"So this run maps {MAPPING[0]!r}.\n", markup=False)
-
-
-def _wait_for_dag(client: AirflowClient, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not client.has_dag("icebridge_migrate"):
-        if time.monotonic() > deadline:
-            raise TimeoutError("Airflow did not find the DAG icebridge_migrate")
-        time.sleep(0.5)
 
 
 def request() -> dict[str, Any]:
@@ -129,16 +125,17 @@ def _show(ledger: SqlLedger, home: AirflowHome, state: str, before: Mapping[str,
     after = {row["source"]: row["state"] for row in rows}
     if before and before == after:
         console.print("\n[bold]Nothing changed:[/bold] every table was already where it should be.")
-    show.where(console, home)
+    show.where(console, home, PLAN)
     healthy = [row for row in rows if row["source"] != f"{SOURCE}.{lake.BROKEN}"]
     moved = all(row["state"] == "cut over" for row in healthy)
     refused = after.get(f"{SOURCE}.{lake.BROKEN}") == "refused"
     return 0 if state == "success" and moved and refused else 1
 
 
-@contextmanager
-def _timed(console: Console, what: str) -> Iterator[None]:
-    console.print(f"{what} …", end=" ")
-    start = time.monotonic()
-    yield
-    console.print(f"{time.monotonic() - start:.0f} s")
+def _databricks(folder: Path, scale: float, console: Console) -> int:
+    from icebridge_provider.demo.databricks.story import run
+
+    return run(folder, scale / 10, console)
+
+
+_STACKS = {"embedded": _run, "databricks": _databricks}

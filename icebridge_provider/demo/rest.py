@@ -61,6 +61,17 @@ class AirflowClient:
             raise
         return True
 
+    def wait_for_dags(self, *dags: str, seconds: float = 120) -> None:
+        """Wait until the DAG processor has brought the DAGs in.
+
+        :raises TimeoutError: after ``seconds``.
+        """
+        deadline = time.monotonic() + seconds
+        while not all(map(self.has_dag, dags)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Airflow did not find the DAGs {', '.join(dags)}")
+            time.sleep(0.5)
+
     def approvals(self) -> list[dict[str, Any]]:
         """Questions that have waited for a person for a few seconds.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +15,15 @@ from icebridge_provider.ports import Ledger
 
 _STYLES = {"cut over": "green", "refused": "yellow"}
 _OVER = {"success": "green", "failed": "red", "upstream_failed": "red"}
+
+
+@contextmanager
+def timed(console: Console, what: str) -> Iterator[None]:
+    """Print what is done, then how long it took."""
+    console.print(f"{what} …", end=" ")
+    start = time.monotonic()
+    yield
+    console.print(f"{time.monotonic() - start:.0f} s")
 
 
 def progress(console: Console, tasks: Sequence[Mapping[str, Any]], seen: set[str]) -> set[str]:
@@ -61,9 +72,9 @@ def certificate(console: Console, ledger: Ledger, plan_id: str) -> None:
     console.print(f"\n{len(found)} certificates ({signed}), the last: {found[-1]['digest']}")
 
 
-def where(console: Console, home: AirflowHome) -> None:
+def where(console: Console, home: AirflowHome, plan_id: str) -> None:
     """Print where to look next."""
     variables = f"AIRFLOW_HOME={home.folder}"
     ledger = home.folder / "icebridge"
     console.print(f"\nWhere to look: {variables} (logs, grid), {ledger} (ledger, reports).")
-    console.print("There: icebridge status demo --json · icebridge audit verify · icebridge rollback demo")
+    console.print(f"There: icebridge status {plan_id} --json · icebridge audit verify · icebridge rollback {plan_id}")

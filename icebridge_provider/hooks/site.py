@@ -12,10 +12,11 @@ from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.hooks.catalog import catalog_for
 from icebridge_provider.hooks.connections import find
 from icebridge_provider.hooks.ledger import LedgerHook
+from icebridge_provider.hooks.runs import placed, run_options, seen_by_cluster
 from icebridge_provider.hooks.settings import settings
 from icebridge_provider.model.event import Actor
 from icebridge_provider.model.settings import Settings
-from icebridge_provider.ports import BatchEngine, Catalog, Signer
+from icebridge_provider.ports import BatchEngine, Catalog, JobsTable, Signer
 from icebridge_provider.state.governor import CommitGovernor
 from icebridge_provider.steps.site import Site
 
@@ -25,19 +26,23 @@ def site_for(
     target_conn_id: str,
     context: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
+    cluster: Mapping[str, Any] | None = None,
+    managed_location: str = "",
 ) -> Site:
     """Return what the steps work with.
 
     :param context: the running task's context; it names who triggered the run and from where.
     :param options: settings that the migration has otherwise than the configuration.
-    :raises ConfigurationError: IB-101 to IB-103, IB-111, IB-112, IB-130, IB-203, IB-257, IB-440 to IB-445, IB-712.
+    :param cluster: what it has otherwise than the target's connection for the cluster of its runs.
+    :param managed_location: where schemas that are made for it keep their tables.
+    :raises ConfigurationError: IB-101 to IB-103, IB-111, IB-112, IB-130, IB-203, IB-257, IB-712.
     """
     chosen = settings().overlaid(options or {})
     source = catalog_for(source_conn_id)
-    target = catalog_for(target_conn_id)
+    target = placed(catalog_for(target_conn_id), managed_location)
     ledger = LedgerHook().ledger()
     return Site(
-        remote=_remote(source, target),
+        remote=_remote(source, target, cluster or {}),
         source=source,
         target=target,
         ledger=ledger,
@@ -46,19 +51,31 @@ def site_for(
         actor=actor_of(context) if context else Actor(),
         signer=signer_for(chosen),
         take_commit=CommitGovernor(ledger, chosen.max_commits_per_min).take,
+        jobs_table=_jobs_table(target),
     )
 
 
-def _remote(source: Catalog, target: Catalog) -> BatchEngine | None:
+def _jobs_table(target: Catalog) -> JobsTable | None:
+    """Return the table that the target's connection asks progress to be written into; its name is read when it is."""
+    if not isinstance(target, UnityCatalog):
+        return None
+    from icebridge_provider.engines.databricks.jobs_table import JobsTable as Table
+    from icebridge_provider.hooks.unity import UnityCatalogHook
+
+    name = UnityCatalogHook(target.name).jobs_table()
+    return Table(target.statements, name) if name else None
+
+
+def _remote(source: Catalog, target: Catalog, cluster: Mapping[str, Any]) -> BatchEngine | None:
     """Return the engine of the target's workspace, None for a target that this process can write to.
 
-    :raises ConfigurationError: IB-712 when the workspace does not see the source, IB-440 to IB-445 for what the
-        target's connection says of runs.
+    What the target's connection says of runs is read when one is started: a rollback needs no cluster.
+
+    :raises ConfigurationError: IB-712 when the workspace does not see the source.
     """
     if not isinstance(target, UnityCatalog):
         return None
     from icebridge_provider.engines.databricks.engine import DatabricksEngine
-    from icebridge_provider.hooks.unity import UnityCatalogHook
 
     if not isinstance(source, UnityCatalog) or source.host != target.host:
         raise ConfigurationError(
@@ -68,7 +85,11 @@ def _remote(source: Catalog, target: Catalog) -> BatchEngine | None:
             remedy="Make the source a foreign catalog there, and a connection of type databricks for it.",
             conn_id=source.name,
         )
-    return DatabricksEngine(target.workspace, source, target, UnityCatalogHook(target.name).run_options())
+
+    def options() -> Mapping[str, Any]:
+        return run_options(target.name, cluster, source.name)
+
+    return DatabricksEngine(target.workspace, seen_by_cluster(source), target, options)
 
 
 def actor_of(context: Mapping[str, Any]) -> Actor:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from icebridge_provider.catalogs.iceberg import IcebergCatalog
 from icebridge_provider.catalogs.unity.catalog import UnityCatalog
+from icebridge_provider.catalogs.unity.optimization import CHOICES, ENABLE, INHERIT
 from icebridge_provider.catalogs.unity.workspace import Login, Workspace
 from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.hooks.base import CatalogHook
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 TYPES = ("databricks",)
 _WAREHOUSE = "/warehouses/"
-_RUNS = ("volume", "timeout_seconds", "parallel_tables")
+_RUNS = ("volume", "timeout_seconds", "parallel_tables", "cost_center", "rates", "jobs_table")
 _ELSEWHERE = ("azure_tenant_id", "use_azure_managed_identity", "use_default_azure_credential", "federated_aws")
 
 
@@ -29,7 +30,9 @@ class UnityCatalogHook(CatalogHook):
     Everything Airflow's Databricks hooks read stays as it is: ``host``, ``schema`` (``https``), ``port``, a
     ``password`` (access token), or ``login`` and ``password`` of a service principal with ``service_principal_oauth``.
     The extra says which catalog it is: ``catalog``; ``warehouse_id`` (or the end of ``http_path``) for changes;
-    ``origin_conn_id`` for a foreign catalog; ``read_only``; ``cluster`` for the copy jobs.
+    ``origin_conn_id`` for a foreign catalog, with ``origin_secret_scope`` read from there by the cluster too;
+    ``read_only``; ``cluster`` for the copy jobs;
+    ``predictive_optimization`` (``inherit``, ``enable``) for schemas where tables are made.
 
     :param conn_id: the connection.
     """
@@ -55,6 +58,7 @@ class UnityCatalogHook(CatalogHook):
             warehouse_id=warehouse_of(extra),
             origin=self._origin(extra),
             read_only=switched_on(extra, "read_only"),
+            enables_optimization=self._optimization(extra) == ENABLE,
         )
 
     def workspace(self) -> Workspace:
@@ -72,6 +76,26 @@ class UnityCatalogHook(CatalogHook):
         extra = _extra(connection(self.conn_id, TYPES, "Databricks workspace"))
         return {**{key: extra[key] for key in _RUNS if key in extra}, **self._cluster(extra)}
 
+    def origin_secrets(self) -> tuple[str, str]:
+        """Return the connection of the origin and the scope with its credentials; empty texts where none is named.
+
+        With a scope the cluster reads the source from its own catalog (``engines/databricks/own_catalog.py``).
+
+        :raises ConfigurationError: IB-257 for a scope without an origin.
+        """
+        extra = _extra(connection(self.conn_id, TYPES, "Unity catalog"))
+        scope, origin = (str(extra.get(key) or "").strip() for key in ("origin_secret_scope", "origin_conn_id"))
+        if scope and not origin:
+            raise _lacks(self.conn_id, "has origin_secret_scope without origin_conn_id", '{"origin_conn_id": "glue"}')
+        return (origin, scope) if scope else ("", "")
+
+    def jobs_table(self) -> str:
+        """Return the table that progress is written into as well, ``catalog.schema.table``; empty for none.
+
+        :raises ConfigurationError: IB-102, IB-103.
+        """
+        return str(_extra(connection(self.conn_id, TYPES, "Databricks workspace")).get("jobs_table") or "")
+
     def _cluster(self, extra: Mapping[str, Any]) -> dict[str, Any]:
         given = extra.get("cluster") or {}
         try:
@@ -81,6 +105,13 @@ class UnityCatalogHook(CatalogHook):
         if not isinstance(options, Mapping):
             raise _lacks(self.conn_id, "has a cluster that is no JSON object", '{"cluster": {"num_workers": 4}}')
         return {"cluster": dict(options)} if options else {}
+
+    def _optimization(self, extra: Mapping[str, Any]) -> str:
+        given = str(extra.get("predictive_optimization") or INHERIT).strip().lower()
+        if given not in CHOICES:
+            example = '{"predictive_optimization": "enable"}, or inherit'
+            raise _lacks(self.conn_id, f"has predictive_optimization {given!r}", example)
+        return given
 
     def _origin(self, extra: Mapping[str, Any]) -> IcebergCatalog | None:
         from icebridge_provider.hooks.catalog import IcebergCatalogHook

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from icebridge_provider.model import codec
+from icebridge_provider.model.protection import Limit, Policy, PolicyKind
+
+__all__ = ["Grant", "GrantChange", "Policy", "PolicyKind", "TableAccess", "from_record", "to_record"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,50 +25,24 @@ class Grant:
     inherited_from_name: str = ""
 
 
-class PolicyKind(StrEnum):
-    """Kinds of Unity Catalog policies."""
-
-    GRANT = "GRANT"
-    DENY = "DENY"
-    ROW_FILTER = "ROW_FILTER"
-    COLUMN_MASK = "COLUMN_MASK"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """An attribute-based policy in force on a table, wherever it was defined (``on``).
-
-    ``function`` and ``columns`` say what a filter or a mask does and to what, where the catalog tells. ``when`` is the
-    condition on tags under which it holds; one that holds always has none.
-    """
-
-    name: str
-    kind: PolicyKind
-    on: str = ""
-    principals: tuple[str, ...] = ()
-    except_principals: tuple[str, ...] = ()
-    privileges: tuple[str, ...] = ()
-    function: str = ""
-    columns: tuple[str, ...] = ()
-    when: str = ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableAccess:
     """Everything that decides who reads a table: effective grants, owner, policies, filter and masks.
 
     ``table`` is the catalog's own ``catalog.schema.table``, parts with dots or blanks in backticks. ``grants`` hold
-    the ``USE_CATALOG`` and ``USE_SCHEMA`` of its parents too, ``tags`` those of its parents. ``row_filter`` and the
-    values of ``masks`` (by column) are function names as the catalog shows them. ``groups`` says in which groups a
-    principal named here is known to be, nested ones too; a principal that is left out may be in any.
+    the ``USE_CATALOG`` and ``USE_SCHEMA`` of its parents too, ``tags`` those of its parents; tags are told where a
+    policy holds under a condition on them. ``masks`` are by column. ``groups`` says in which groups a principal named
+    here is known to be, nested ones too; a principal that is left out may be in any. ``table_id`` is the catalog's own
+    id of the table: it stays through renames, and another table of the same name has another one.
     """
 
     table: str
+    table_id: str = ""
     owner: str = ""
     grants: tuple[Grant, ...] = ()
     policies: tuple[Policy, ...] = ()
-    row_filter: str = ""
-    masks: Mapping[str, str] = field(default_factory=dict)
+    row_filter: Limit | None = None
+    masks: Mapping[str, Limit] = field(default_factory=dict)
     comment: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     column_tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -89,11 +65,12 @@ def to_record(access: TableAccess) -> dict[str, Any]:
     """
     return {
         "table": access.table,
+        "table_id": access.table_id,
         "owner": access.owner,
         "grants": [codec.to_json(grant) for grant in sorted(access.grants, key=codec.canonical)],
         "policies": [codec.to_json(policy) for policy in sorted(access.policies, key=codec.canonical)],
-        "row_filter": access.row_filter,
-        "masks": [{"column": column, "function": name} for column, name in sorted(access.masks.items())],
+        "row_filter": codec.to_json(access.row_filter),
+        "masks": [{"column": column, "limit": codec.to_json(limit)} for column, limit in sorted(access.masks.items())],
         "comment": access.comment,
         "tags": _tags(access.tags),
         "column_tags": [{"column": name, "tags": _tags(tags)} for name, tags in sorted(access.column_tags.items())],
@@ -105,11 +82,12 @@ def from_record(record: Mapping[str, Any]) -> TableAccess:
     """Return what :func:`to_record` wrote."""
     return TableAccess(
         table=record["table"],
+        table_id=record.get("table_id", ""),
         owner=record["owner"],
         grants=codec.from_json(tuple[Grant, ...], record["grants"]),
         policies=codec.from_json(tuple[Policy, ...], record["policies"]),
-        row_filter=record["row_filter"],
-        masks={item["column"]: item["function"] for item in record["masks"]},
+        row_filter=codec.from_json(Limit, record["row_filter"]) if record["row_filter"] else None,
+        masks={item["column"]: codec.from_json(Limit, item["limit"]) for item in record["masks"]},
         comment=record["comment"],
         tags=_of_tags(record["tags"]),
         column_tags={item["column"]: _of_tags(item["tags"]) for item in record["column_tags"]},

@@ -19,6 +19,7 @@ class JobSpec:
     ``snapshot_id`` pins the source snapshot; ``metadata_location`` the source metadata file it was read from.
     ``previous_metadata_location`` is the target metadata of an earlier copy that is only to be brought up to date.
     ``columns`` and ``partition_by`` are for engines that write the table by SQL: names in the table's order.
+    ``wave`` is told with what the run costs.
     """
 
     plan_id: str
@@ -32,6 +33,7 @@ class JobSpec:
     previous_metadata_location: str = ""
     columns: tuple[str, ...] = ()
     partition_by: tuple[str, ...] = ()
+    wave: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from icebridge_provider.model import codec
+from icebridge_provider.model.consumer import ConsumerNames
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.report import Finding
 
@@ -37,13 +38,36 @@ class Approval(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterRates:
+    """What the cluster of the copy runs costs.
+
+    ``nodes`` counts driver and workers, of a cluster that scales the most. ``dbu_per_node_hour`` is without Photon,
+    which consumes ``photon_factor`` times as many and is taken to copy ``photon_speedup`` times as fast.
+    ``node_per_hour`` is the cloud's price of a machine, paid for ``startup_minutes`` before the first row as well.
+    ``assumed`` names the rates that nobody gave.
+    """
+
+    nodes: int
+    photon: bool = True
+    node_type: str = ""
+    dbu_per_node_hour: float = 1.0
+    photon_factor: float = 2.9
+    photon_speedup: float = 2.0
+    price_per_dbu: float = 0.15
+    node_per_hour: float = 0.30
+    startup_minutes: float = 5.0
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Prices behind every cost in a plan, per unit of ``currency``."""
+    """Prices behind every cost in a plan, per unit of ``currency``; ``cluster`` where a cluster copies."""
 
     currency: str = "USD"
     storage_per_gb_month: float = 0.023
     transfer_per_gb: float = 0.0
     compute_per_hour: float = 0.50
+    cluster: ClusterRates | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +76,10 @@ class MigrationRequest:
 
     ``mapping`` holds rules as text (see planning/mapping.py), ``accept_losses`` loss ids, ``deadline`` an ISO 8601
     instant, ``cutover_window`` ``cron|minutes|time zone``. ``options`` are those of the configuration's that this
-    migration has otherwise (see :func:`icebridge_provider.model.settings.form_fields`).
+    migration has otherwise (see :func:`icebridge_provider.model.settings.form_fields`), ``cluster`` the keys of the
+    target connection's ``cluster`` that it has otherwise (see :mod:`icebridge_provider.engines.databricks.overlay`),
+    ``managed_location`` where schemas that are made for it keep their tables.
+    ``consumer_names`` says whether tables may get other names than their consumers use today.
     """
 
     source_conn_id: str
@@ -71,6 +98,9 @@ class MigrationRequest:
     throughput_mb_s: float = 100.0
     rates: Rates = field(default_factory=Rates)
     options: Mapping[str, str] = field(default_factory=dict)
+    cluster: Mapping[str, Any] = field(default_factory=dict)
+    managed_location: str = ""
+    consumer_names: ConsumerNames = ConsumerNames.NEW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +148,34 @@ class Wave:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterEstimate:
+    """What the copy runs will take: ``hours`` of the cluster in all, and what that costs.
+
+    ``baseline_cost`` is what copying without Photon would cost on the same machines, in ``baseline_hours``; both
+    costs are DBUs and machines.
+    """
+
+    runs: int
+    hours: float
+    dbus: float
+    dbu_cost: float
+    instance_cost: float
+    baseline_hours: float
+    baseline_cost: float
+
+    @property
+    def cost(self) -> float:
+        """DBUs and machines."""
+        return round(self.dbu_cost + self.instance_cost, 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """What the plan will take: seconds at ``throughput_mb_s``, and money at the stated rates.
 
     ``cost`` is ``transfer`` + ``compute`` + ``storage``: the last is what is stored twice for ``grace_days`` until
     purge. ``measured`` says whether the speed was measured by earlier runs between these catalogs, or assumed.
+    ``cluster`` is the clusters' part of ``compute``, None where none copies.
     """
 
     bytes: int
@@ -135,6 +188,7 @@ class Estimate:
     storage: float = 0.0
     grace_days: int = 0
     measured: bool = False
+    cluster: ClusterEstimate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

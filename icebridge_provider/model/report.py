@@ -87,7 +87,8 @@ class Check:
 class ValidationReport:
     """The verdict on one table as of one pinned source snapshot.
 
-    ``kind`` is ``bytes`` for file copies and ``fingerprint`` for re-encoded tables.
+    ``kind`` is ``bytes`` for file copies and ``fingerprint`` for re-encoded tables. ``readers`` says who read the
+    ``source`` and the ``target`` of a fingerprint, and ``why`` where another reader than usual had to.
     """
 
     table: TableIdentifier
@@ -98,6 +99,7 @@ class ValidationReport:
     checks: tuple[Check, ...]
     fingerprint: Fingerprint | None = None
     differences: tuple[Mapping[str, Any], ...] = ()
+    readers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

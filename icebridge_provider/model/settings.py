@@ -9,6 +9,7 @@ from typing import Any
 from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.model.plan import Rates
 
+TARGET_READERS = ("auto", "sql", "files")
 SHORTEST_SCRAPE_SECRET = 16  # characters; a shorter password of scrape_conn_id lets nobody in
 
 
@@ -67,12 +68,12 @@ class Settings:
     )
     batch_bytes: int = _option(
         20 * 1000**3,
-        "Most bytes per mapped task of several tables; a larger table has a task of its own.",
+        "Most bytes per mapped task of several tables; a larger table has a task of its own. Not on Databricks.",
         _form("Bytes per mapped task", 1),
     )
     named_tasks: int = _option(
         50,
-        "Up to this many tables each has a task of its own, named after it.",
+        "Up to this many tables each has a task of its own, named after it. On Databricks tables share tasks and runs.",
         _form("Tables with a task of their own", 0, 1000),
     )
     purge_grace_days: int = _option(
@@ -82,6 +83,20 @@ class Settings:
     lease_seconds: int = _option(300, "Seconds after which a table's silent owner may be replaced.")
     show_values: bool = _option(
         False, "Whether differing values are shown in reports; keys always are.", _form("Show differing values")
+    )
+    advisory_rules: str = _option(
+        "",
+        "Rules of pre-flight about Databricks (PRE-034 to PRE-049) that only warn, with commas between.",
+        _form("Databricks rules that only warn"),
+    )
+    target_reader: str = field(
+        default="auto",
+        metadata={
+            "text": "Who reads a copy for its proof: auto (the SQL warehouse of a Databricks target, else files), sql "
+            "or files (the table's own files).",
+            "form": None,
+            "choices": TARGET_READERS,
+        },
     )
     throughput_mb_s: float = _option(
         100.0, "MB/s assumed for estimates until a run has measured its own.", _form("MB/s assumed", 0.001)
@@ -139,7 +154,7 @@ def _parse(option: Any, value: Any) -> Any:
     try:
         if kind is bool:
             return _boolean(value)
-        return kind(value)
+        return _chosen(kind(value), option.metadata.get("choices", ()))
     except (TypeError, ValueError):
         raise ConfigurationError(
             "IB-101",
@@ -147,6 +162,12 @@ def _parse(option: Any, value: Any) -> Any:
             remedy=f"Set AIRFLOW__ICEBRIDGE__{option.name.upper()}, for example to {option.default!r}.",
             option=option.name,
         ) from None
+
+
+def _chosen(value: Any, choices: tuple[str, ...]) -> Any:
+    if choices and value not in choices:
+        raise ValueError(value)
+    return value
 
 
 def _boolean(value: Any) -> bool:

@@ -10,12 +10,14 @@ from airflow.providers.standard.operators.branch import BaseBranchOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 
-from icebridge_provider.exceptions import ConfigurationError
+from icebridge_provider.exceptions import ConfigurationError, IceBridgeError
 from icebridge_provider.operators.base import IceBridgeOperator
 from icebridge_provider.operators.retry import retrying
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from icebridge_provider.model.plan import MigrationPlan
 
 ASKED = "asked_digest"
 SHOWN = 50
@@ -84,14 +86,15 @@ class ApproveCutOverOperator(ApprovalOperator):
         from icebridge_provider.hooks.ledger import LedgerHook
         from icebridge_provider.hooks.settings import settings
 
-        request = LedgerHook().ledger().plan(self.plan_id).request
+        plan = LedgerHook().ledger().plan(self.plan_id)
+        request = plan.request
         days = settings().overlaid(request.options).approval_timeout_days
         self.response_timeout = self.response_timeout or timedelta(days=days)
         digest = str(self.certificate["digest"])
         context["ti"].xcom_push(key=ASKED, value=digest)
         self._form(digest)
         self.subject = f"Cut over {len(self.certificate['tables'])} tables? Certificate {digest[:12]}"
-        self.body = question(self.plan_id, self.wave, self.certificate)
+        self.body = question(self.plan_id, self.wave, self.certificate, consumers(plan, self.certificate["tables"]))
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -145,14 +148,32 @@ def approval_of(answer: Any) -> tuple[str, bool, str]:
     return who, values.get("writers_stopped") is True, str(answer.get("certificate", ""))
 
 
-def question(plan_id: str, wave: int | str, certificate: Mapping[str, Any]) -> str:
-    """Return the question's text in Markdown; names come from catalogs, so they are escaped."""
+def consumers(plan: MigrationPlan, tables: Sequence[str]) -> str:
+    """Return who uses the tables, in one line, and one statement for all; what cannot be told stops no question."""
+    from icebridge_provider.hooks.catalog import catalog_for
+    from icebridge_provider.steps.consumers import brief, warehouse_for
+
+    try:
+        source, target = catalog_for(plan.request.source_conn_id), catalog_for(plan.request.target_conn_id)
+        sources = [plan.table(name).source for name in tables]
+        return brief(source, sources, statements=warehouse_for(source, target))
+    except IceBridgeError as error:
+        return f"not known: {error.message}"
+
+
+def question(plan_id: str, wave: int | str, certificate: Mapping[str, Any], users: str = "") -> str:
+    """Return the question's text in Markdown; names come from catalogs, so they are escaped.
+
+    :param users: who uses the tables, in one line.
+    """
     tables, writers = list(certificate["tables"]), certificate["writers"]
     signed = "signed" if certificate["signed"] else "unsigned: no signing key is configured"
     losses = ", ".join(_text(loss) for loss in certificate["losses"]) or "none"
     rows = [f"| {_text(name)} | {_text((writers.get(name) or ['nobody'])[0])} |" for name in tables[:SHOWN]]
     more = [f"| and {len(tables) - SHOWN} more | |"] if len(tables) > SHOWN else []
     left_out = [f"* Left out, because it moved: {_text(name)}" for name in list(certificate.get("moved") or ())[:SHOWN]]
+    listed = f"`airflow icebridge consumers --plan {plan_id}` lists them."
+    used = [f"* Consumers: {_text(users)}. {listed}"] if users else []
     total = f"{len(tables)} tables are copied and proven, {certificate['rows']:,} rows."
     return "\n".join(
         [
@@ -161,6 +182,7 @@ def question(plan_id: str, wave: int | str, certificate: Mapping[str, Any]) -> s
             f"* Certificate digest: `{certificate['digest']}` ({signed})",
             f"* Accepted losses: {losses}",
             *left_out,
+            *used,
             "",
             "| table | last writer |",
             "| --- | --- |",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from icebridge_provider.model.plan import MigrationPlan, TablePlan
+    from icebridge_provider.operators.lineage import Moved
     from icebridge_provider.ports import Engine, Progress
     from icebridge_provider.steps.site import Site
 
@@ -89,11 +90,25 @@ class PlanTablesOperator(IceBridgeOperator):
         self.plan_id = plan_id
         self.tables = tables
         self.caption = caption
+        self.links: dict[str, str] = {}
+        self.moved: list[Moved] = []
         self._stopped = False
 
     @abstractmethod
     def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
         """Do the step to one table; return what goes into the XCom."""
+
+    def show_links(self, site: Site, plan: MigrationPlan, tables: Sequence[TablePlan]) -> None:
+        """Fill ``links``, by the keys of ``operator_extra_links``."""
+
+    def lineage(
+        self,
+        site: Site,  # noqa: ARG002 - what some steps need
+        tables: Sequence[TablePlan],  # noqa: ARG002
+        done: Mapping[str, Mapping[str, Any]],  # noqa: ARG002
+    ) -> list[Moved]:
+        """Return what the task moved; most steps move nothing."""
+        return []
 
     def threads(self, site: Site) -> int:  # noqa: ARG002 - some steps ask the site
         """How many tables at once."""
@@ -120,6 +135,8 @@ class PlanTablesOperator(IceBridgeOperator):
         return self._act_on_all(context, Came.read(came))
 
     def _act_on_all(self, context: Context, came: Came) -> dict[str, Any]:
+        from icebridge_provider.steps.jobs_table import mirror
+
         site, plan = site_of_plan(self.plan_id, context)
         engine = site.engine
         site = replace(site, engine=lambda progress: self._stoppable(engine, progress))
@@ -136,7 +153,10 @@ class PlanTablesOperator(IceBridgeOperator):
                 with lock:
                     came.done[str(table.source)] = result
 
-        self._each(one, tables_of(plan, self.tables), self.threads(site))
+        tables = tables_of(plan, self.tables)
+        self._each(one, tables, self.threads(site))
+        mirror(site, plan, tables)
+        self._tell_where(site, plan, tables, came)
         for source, error in came.failed.items():
             self.log.error("%s: %s", source, error)
         if came.waiting:
@@ -145,13 +165,22 @@ class PlanTablesOperator(IceBridgeOperator):
             raise summary(came.failed)
         return {"plan_id": plan.plan_id, "step": self.step, "done": came.done, "failed": {}}
 
+    def _tell_where(self, site: Site, plan: MigrationPlan, tables: Sequence[TablePlan], came: Came) -> None:
+        """Note links and lineage; a task without them is as good."""
+        try:
+            self.show_links(site, plan, tables)
+            self.moved = self.lineage(site, plan.tables, came.done)
+        except IceBridgeError as error:
+            self.log.warning("Links and lineage are not shown: %s", error)
+
     def _wait(self, plan: MigrationPlan, came: Came) -> NoReturn:
         """Give the worker back until a run elsewhere is over: the triggerer looks at it."""
         from icebridge_provider.triggers.job import DatabricksRunTrigger
 
         run_id = next(iter(came.waiting.values()))
         self.log.info("%d tables wait for run %s.", len(came.waiting), run_id)
-        trigger = DatabricksRunTrigger(plan.request.target_conn_id, run_id)
+        step = "sync" if self.step == "sync" else "copy"
+        trigger = DatabricksRunTrigger(plan.request.target_conn_id, run_id, plan_id=plan.plan_id, step=step)
         self.defer(trigger=trigger, method_name="resume", kwargs={"came": came.to_json()})
 
     def on_kill(self) -> None:
@@ -195,7 +224,8 @@ def site_of_plan(plan_id: str, context: Context | None) -> tuple[Site, Migration
     plan = LedgerHook().ledger().plan(plan_id)
     request = plan.request
     given = dict(context) if context else None
-    return site_for(request.source_conn_id, request.target_conn_id, given, request.options), plan
+    ends = request.source_conn_id, request.target_conn_id
+    return site_for(*ends, given, request.options, request.cluster, request.managed_location), plan
 
 
 def tables_of(plan: MigrationPlan, tables: Sequence[str] | str | None) -> list[TablePlan]:

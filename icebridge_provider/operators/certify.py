@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from icebridge_provider.exceptions import ValidationFailed
 from icebridge_provider.operators.base import IceBridgeOperator, airflow_folder, site_of_plan
+from icebridge_provider.operators.links import ReportLink, report_page
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,12 +52,14 @@ class ReportOperator(IceBridgeOperator):
     """
 
     template_fields: Sequence[str] = ("plan_id", "wave", "folder")
+    operator_extra_links = (ReportLink(),)
 
     def __init__(self, *, plan_id: str, wave: int | str = 0, folder: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plan_id = plan_id
         self.wave = wave
         self.folder = folder
+        self.links: dict[str, str] = {}
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Build the pages.
@@ -69,6 +72,7 @@ class ReportOperator(IceBridgeOperator):
 
         skip_without_plan(self.plan_id)
         site, plan = site_of_plan(self.plan_id, context)
+        self.links[ReportLink().xcom_key] = report_page(plan.plan_id)
         found = kept(site.ledger, [report_key(plan.plan_id, table.source) for table in plan.of_wave(int(self.wave))])
         if not found:
             return {"index": "", "tables": 0}

@@ -12,7 +12,7 @@ from icebridge_provider.model.settings import FormField, form_fields
 
 CONNECTION = r"^[A-Za-z0-9_.()-]{1,250}$"
 PLAN = r"^([A-Za-z0-9][A-Za-z0-9_.:+-]{0,63})?$"
-LISTS = ("tables", "mapping", "accept_losses")
+LISTS = ("tables", "mapping", "accept_losses", "cluster")  # handed on as JSON
 _WHAT, _HOW, _LIMITS, _TUNING = "What to move", "How", "Limits", "Defaults of the configuration"
 _TYPES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
@@ -98,6 +98,20 @@ def _how() -> dict[str, Param]:
         "cutover_window": Param(
             "", type="string", title="Cut-over window", section=_HOW, pattern=r"^$|^[^|]+\|\s*\d+\s*\|[^|]+$",
             description="When the cut-over may happen: cron|minutes|time zone. Example: 0 22 * * 6|240|Europe/Berlin",
+        ),
+        "consumer_names": Param(
+            "new", type="string", enum=["new", "keep"], title="Names for consumers", section=_HOW,
+            description="keep refuses the plan unless everybody can go on under the names of today.",
+        ),
+        "managed_location": Param(
+            "", type="string", title="Storage location", section=_HOW, pattern=r"^$|^[a-z0-9]+://\S+$",
+            description="Databricks: where schemas that are made for this migration keep their tables. Empty: where "
+            "their catalog does. Example: s3://lake/managed/sales",
+        ),
+        "cluster": Param(
+            {}, type=["object", "null"], title="Cluster", section=_HOW,
+            description="Databricks: keys of the target connection's cluster that this migration has otherwise. "
+            'Example: {"num_workers": 8, "photon": false}. Credentials as {{secrets/<scope>/<key>}} only.',
         ),
     }  # fmt: skip
 

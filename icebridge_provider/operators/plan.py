@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.model.settings import form_fields
 from icebridge_provider.operators.base import IceBridgeOperator, listed, tables_of
+from icebridge_provider.planning.methods import is_copied_by_cluster
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,6 +43,10 @@ class PlanOperator(IceBridgeOperator):
     :param plan_id: id of the plan.
     :param options: options of the section ``[icebridge]`` that this migration has otherwise, by name (see
         docs/configuration.md); a mapping of values or texts.
+    :param cluster: keys of the target connection's ``cluster`` that this migration has otherwise; an object or its
+        JSON text. Credentials as ``{{secrets/<scope>/<key>}}`` only.
+    :param managed_location: where schemas of Unity Catalog that are made for this migration keep their tables.
+    :param consumer_names: ``new``, or ``keep``: a plan that cannot keep the names of today is then refused.
     """
 
     template_fields: Sequence[str] = (
@@ -58,6 +63,9 @@ class PlanOperator(IceBridgeOperator):
         "cutover_window",
         "plan_id",
         "options",
+        "cluster",
+        "managed_location",
+        "consumer_names",
     )
 
     def __init__(
@@ -76,6 +84,9 @@ class PlanOperator(IceBridgeOperator):
         cutover_window: str = "",
         plan_id: str = "",
         options: Mapping[str, Any] | None = None,
+        cluster: Mapping[str, Any] | str | None = None,
+        managed_location: str = "",
+        consumer_names: str = "new",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -92,6 +103,9 @@ class PlanOperator(IceBridgeOperator):
         self.cutover_window = cutover_window
         self.plan_id = plan_id
         self.options = options
+        self.cluster = cluster
+        self.managed_location = managed_location
+        self.consumer_names = consumer_names
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the plan and print it to the log.
@@ -100,6 +114,7 @@ class PlanOperator(IceBridgeOperator):
         """
         from icebridge_provider.hooks.catalog import catalog_for
         from icebridge_provider.hooks.ledger import LedgerHook
+        from icebridge_provider.hooks.runs import check_runs, placed
         from icebridge_provider.hooks.settings import settings
         from icebridge_provider.hooks.site import actor_of
         from icebridge_provider.planning.render import plan_table
@@ -111,8 +126,10 @@ class PlanOperator(IceBridgeOperator):
         kept = ledger.plan(plan_id) if plan_id in ledger.plans() else None
         request = self._request(options, settings()) if kept is None else self._kept_request(kept)
         source = catalog_for(request.source_conn_id)
-        target = catalog_for(request.target_conn_id)
+        target = placed(catalog_for(request.target_conn_id), request.managed_location)
         check_approval(request, options)
+        if kept is None:  # a kept plan may only have to be cut over, which takes no cluster
+            check_runs(request)
         plan = make_plan(source, target, ledger, request, options, actor_of(context), datetime.now(UTC), plan_id)
         self.log.info("\n%s", plan_table(plan))
         return outline(plan)
@@ -130,7 +147,10 @@ class PlanOperator(IceBridgeOperator):
         )
 
     def _request(self, options: Settings, configured: Settings) -> MigrationRequest:
-        from icebridge_provider.model.plan import Approval, MigrationRequest, Rates
+        from icebridge_provider.hooks.rates import rates_for
+        from icebridge_provider.hooks.runs import cluster_of
+        from icebridge_provider.model.consumer import ConsumerNames
+        from icebridge_provider.model.plan import Approval, MigrationRequest
 
         missing = [name for name in ("source_conn_id", "target_conn_id") if not getattr(self, name)]
         if missing:
@@ -155,13 +175,11 @@ class PlanOperator(IceBridgeOperator):
             wave_tables=options.wave_tables,
             wave_bytes=options.wave_bytes,
             throughput_mb_s=options.throughput_mb_s,
-            rates=Rates(
-                currency=options.currency,
-                storage_per_gb_month=options.storage_per_gb_month,
-                transfer_per_gb=options.transfer_per_gb,
-                compute_per_hour=options.compute_per_hour,
-            ),
+            rates=rates_for(options, self.target_conn_id, cluster_of(self.cluster)),
             options=_otherwise(options, configured),
+            cluster=cluster_of(self.cluster),
+            managed_location=self.managed_location or "",
+            consumer_names=ConsumerNames(self.consumer_names or "new"),
         )
 
 
@@ -252,13 +270,21 @@ def batches(tables: Sequence[TablePlan], options: Settings, most: int) -> list[d
     """Return the mapped tasks' arguments for some tables: one each while they are few, never more than ``most``.
 
     A task costs Airflow about a CPU second, and one that validates three more, whatever it does; so small tables share.
+    Where a task's copies are one run on a cluster that starts for it, few and large tables share as well.
     """
-    few = len(tables) <= options.named_tasks
-    groups = [[table] for table in tables] if few else list(_groups(tables, options))
+    if any(is_copied_by_cluster(table) for table in tables):
+        groups = _cut(tables, options.batch_tables)
+    elif len(tables) <= options.named_tasks:
+        groups = [[table] for table in tables]
+    else:
+        groups = list(_groups(tables, options))
     if len(groups) > most:
-        size = math.ceil(len(tables) / most)
-        groups = [list(tables[start : start + size]) for start in range(0, len(tables), size)]
+        groups = _cut(tables, math.ceil(len(tables) / most))
     return [{"tables": names_text([str(table.source) for table in group]), **_caption(group)} for group in groups]
+
+
+def _cut(tables: Sequence[TablePlan], size: int) -> list[list[TablePlan]]:
+    return [list(tables[start : start + size]) for start in range(0, len(tables), size)]
 
 
 def _groups(tables: Sequence[TablePlan], options: Settings) -> Iterator[list[TablePlan]]:

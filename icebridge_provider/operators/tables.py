@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,10 @@ from urllib.parse import quote
 
 from airflow.sdk import AssetAlias
 
+from icebridge_provider.operators import lineage
 from icebridge_provider.operators.approval import approval_of
 from icebridge_provider.operators.base import PlanTablesOperator, listed, site_of_plan, tables_of
+from icebridge_provider.operators.links import CatalogLink, ReportLink, RunLink, catalog_page, report_page, run_page
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,6 +34,7 @@ class CopyTablesOperator(PlanTablesOperator):
     """
 
     step = "copy"
+    operator_extra_links = (RunLink(), CatalogLink())
     _begun = ""
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -77,6 +80,21 @@ class CopyTablesOperator(PlanTablesOperator):
         """As many tables at once as the configuration says."""
         return site.settings.parallel_tables
 
+    def lineage(
+        self, site: Site, tables: Sequence[TablePlan], done: Mapping[str, Mapping[str, Any]]
+    ) -> list[lineage.Moved]:
+        """Sources to staged copies."""
+        return lineage.copied(site, tables, done)
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:
+        """Tell OpenLineage's provider, which looks for this name, what was moved."""
+        return lineage.facets(self.moved)
+
+    def show_links(self, site: Site, plan: MigrationPlan, tables: Sequence[TablePlan]) -> None:
+        """The run, and where the copies stand."""
+        self.links[RunLink().xcom_key] = run_page(site, plan, tables)
+        self.links[CatalogLink().xcom_key] = catalog_page(site, [table.staged for table in tables])
+
 
 class ValidateTablesOperator(PlanTablesOperator):
     """Proves copies against the snapshots they were made of; fails when one differs, naming what.
@@ -85,6 +103,12 @@ class ValidateTablesOperator(PlanTablesOperator):
     """
 
     step = "validate"
+    operator_extra_links = (ReportLink(), CatalogLink())
+
+    def show_links(self, site: Site, plan: MigrationPlan, tables: Sequence[TablePlan]) -> None:
+        """The verdicts, and where the copies stand."""
+        self.links[ReportLink().xcom_key] = report_page(plan.plan_id, tables)
+        self.links[CatalogLink().xcom_key] = catalog_page(site, [table.staged for table in tables])
 
     def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
         """Validate one table."""
@@ -104,6 +128,12 @@ class SyncTablesOperator(PlanTablesOperator):
     """
 
     step = "sync"
+    operator_extra_links = (RunLink(), ReportLink())
+
+    def show_links(self, site: Site, plan: MigrationPlan, tables: Sequence[TablePlan]) -> None:
+        """The run that brought over what is new, and the verdicts."""
+        self.links[RunLink().xcom_key] = run_page(site, plan, tables)
+        self.links[ReportLink().xcom_key] = report_page(plan.plan_id, tables)
 
     def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
         """Catch one table up."""
@@ -138,6 +168,7 @@ class CutOverOperator(PlanTablesOperator):
     """
 
     step = "cut_over"
+    operator_extra_links = (CatalogLink(), ReportLink())
     template_fields: Sequence[str] = (*PlanTablesOperator.template_fields, "certificate", "approval")
 
     def __init__(self, *, certificate: Any, approval: Any = None, **kwargs: Any) -> None:
@@ -169,6 +200,21 @@ class CutOverOperator(PlanTablesOperator):
 
         who, stopped, shown = approval_of(self.approval)
         return cut_over_table(site, plan, table, shown or str(self.certificate["digest"]), who, stopped)
+
+    def lineage(
+        self, site: Site, tables: Sequence[TablePlan], done: Mapping[str, Mapping[str, Any]]
+    ) -> list[lineage.Moved]:
+        """Sources to published tables."""
+        return lineage.published(site, tables, done)
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:
+        """Tell OpenLineage's provider, which looks for this name, what was moved."""
+        return lineage.facets(self.moved)
+
+    def show_links(self, site: Site, plan: MigrationPlan, tables: Sequence[TablePlan]) -> None:
+        """Where readers find the tables now, and the verdicts."""
+        self.links[CatalogLink().xcom_key] = catalog_page(site, [table.target for table in tables])
+        self.links[ReportLink().xcom_key] = report_page(plan.plan_id, tables)
 
     def _tell(self, site: Site, plan: MigrationPlan, sources: list[str], context: Context) -> None:
         """Emit an asset event a published table: DAGs scheduled on the table or on the alias start."""
@@ -235,9 +281,24 @@ class PurgeOperator(PlanTablesOperator):
         self.approval = approval
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Purge the tables; an empty list means all of the plan."""
+        """Purge the tables; an empty list means all of the plan. Then sweep what the plan left behind."""
         self.tables = listed(self.tables) or None
-        return super().execute(context)
+        return {**super().execute(context), "swept": self._sweep(context)}
+
+    def _sweep(self, context: Context) -> int:
+        """Sweep, and return how much it was; what cannot be swept now is no failure of the purge."""
+        from icebridge_provider.exceptions import IceBridgeError
+        from icebridge_provider.steps.sweep import sweep
+
+        site, plan = site_of_plan(self.plan_id, context)
+        try:
+            rows = sweep(site, plan)
+        except IceBridgeError as error:
+            self.log.warning("What the plan left behind was not swept: %s", error)
+            return 0
+        for row in rows:
+            self.log.info("%s %s: %s. %s", row["kind"], row["name"], row["outcome"], row["why"])
+        return sum(row["outcome"] == "swept" for row in rows)
 
     def act(self, site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
         """Purge one table."""

@@ -163,7 +163,12 @@ def _sealed(
     settings: Settings,
 ) -> MigrationPlan:
     made = cost.estimate(
-        tables, request, settings.purge_grace_days, context.measured_mb_s, settings.max_commits_per_min
+        tables,
+        request,
+        settings.purge_grace_days,
+        context.measured_mb_s,
+        settings.max_commits_per_min,
+        runs=cost.runs_of(tables, settings),
     )
     cost.refuse_impossible(made, request, created_at, tables)
     numbered, cut = waves.cut(
@@ -194,7 +199,7 @@ def _candidate(
 ) -> Candidate | None:
     if table.facts is None:
         return None
-    offered = context.preflight.capabilities.methods
+    offered = context.preflight.offered(table.identifier, target)
     return Candidate(
         table=table,
         facts=table.facts,
@@ -214,11 +219,14 @@ def _prospect(
 ) -> Prospect:
     if candidate is None:
         return Prospect(source=source, findings=tuple(inspected) or (_unread(source),))
-    said = (*weighed(inspected, candidate.method), *preflight(candidate, context.preflight))
+    said = (
+        *weighed(inspected, candidate.method, context.preflight.capabilities),
+        *preflight(candidate, context.preflight),
+    )
     if source.path in request.tables or str(source) in request.tables:
         said = tuple(finding for finding in said if finding.rule != LEFT_OVER)
     ordered = sorted(said, key=lambda finding: finding.severity is not Severity.BLOCKING)
-    return Prospect(source=source, findings=tuple(ordered), planned=_table(candidate))
+    return Prospect(source=source, findings=tuple(ordered), planned=_table(candidate, context.preflight))
 
 
 def _unread(source: TableIdentifier) -> Finding:
@@ -231,12 +239,13 @@ def _unread(source: TableIdentifier) -> Finding:
     )
 
 
-def _table(candidate: Candidate) -> TablePlan:
+def _table(candidate: Candidate, context: PreflightContext) -> TablePlan:
     facts, totals = candidate.facts, candidate.facts.totals
     copies = candidate.method is CopyMethod.COPY_FILES
     live = totals.data_files + totals.position_delete_files
     scaffolded = scaffold.translate(candidate.table.identifier.path, facts, candidate.method)
     left_out = f"Left out: {', '.join(scaffolded.left_out)}." if scaffolded.left_out else ""
+    stored = context.unity.stored(candidate.target) if context.unity else ""
     return TablePlan(
         source=candidate.table.identifier,
         target=candidate.target,
@@ -251,7 +260,7 @@ def _table(candidate: Candidate) -> TablePlan:
         rows=max(totals.rows - totals.delete_rows, 0),
         losses=scaffolded.losses,
         properties=scaffolded.properties,
-        note=left_out,
+        note=" ".join(filter(None, (left_out, stored))),
     )
 
 

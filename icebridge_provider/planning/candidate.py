@@ -11,6 +11,7 @@ from icebridge_provider.model.plan import CopyMethod
 from icebridge_provider.model.report import Severity
 from icebridge_provider.model.table import ForeignTable, TableFacts
 from icebridge_provider.planning.methods import EMBEDDED
+from icebridge_provider.planning.unity_facts import UnityFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,8 @@ class Capabilities:
     ``plain_names``: lower case letters, digits and underscores only. ``one_level``: namespaces have one level.
     ``dotted_levels``: a level may hold a dot. ``refused_types`` are Iceberg types as the spec writes them, without
     their length. ``methods`` are those of the engine that writes there, the cheapest first. ``applies_deletes`` is
-    False where that engine may read tables without applying their delete files.
+    False where that engine may read tables without applying their delete files. ``checks_summaries`` is True where it
+    refuses tables whose snapshot summary does not fit their files.
     """
 
     longest_name: int = 255
@@ -41,6 +43,7 @@ class Capabilities:
     refused_characters: str = ""
     methods: tuple[CopyMethod, ...] = EMBEDDED
     applies_deletes: bool = True
+    checks_summaries: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,8 @@ class PreflightContext:
 
     ``occupants`` are the tables already there under a wanted name, staged or final. ``free_bytes`` is None where it
     cannot be known. ``reads_source`` says whether the target's connection can read the source's files. ``twins`` are
-    the entries that share a metadata file, by that file. ``now_ms`` is the time of planning.
+    the entries that share a metadata file, by that file. ``now_ms`` is the time of planning. ``unity`` is what a
+    Databricks workspace told, None where none is asked. Rules that stand in ``advisory`` only warn.
     """
 
     plan_id: str = ""
@@ -61,6 +65,13 @@ class PreflightContext:
     reads_source: bool = True
     twins: Mapping[str, tuple[TableIdentifier, ...]] = field(default_factory=dict)
     now_ms: int = 0
+    unity: UnityFacts | None = None
+    advisory: frozenset[str] = frozenset()
+
+    def offered(self, source: TableIdentifier, target: TableIdentifier) -> tuple[CopyMethod, ...]:
+        """Return the methods for one table, the cheapest first."""
+        methods = self.capabilities.methods
+        return methods if self.unity is None else self.unity.offered(methods, source, target)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,27 @@
 
 The model, which docs/planning.md tells in words: a byte is copied once and then read once more on both sides for the
 proof, at the speed of copying; ``insert_select`` and ``deep_clone`` decode and encode, five times slower; ``register``
-moves nothing. No plan is faster than its commits at ``max_commits_per_min``.
+moves nothing. No plan is faster than its commits at ``max_commits_per_min``. Where a cluster copies, it runs for half
+of the passes (the other half is the proof, which it has no part in), and starts once a run.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from icebridge_provider.exceptions import ConfigurationError, LimitExceeded
-from icebridge_provider.model.plan import CopyMethod, Estimate, MigrationRequest, TablePlan
+from icebridge_provider.model.plan import (
+    ClusterEstimate,
+    ClusterRates,
+    CopyMethod,
+    Estimate,
+    MigrationRequest,
+    Rates,
+    TablePlan,
+)
+from icebridge_provider.model.settings import Settings
 
 MB = 1000**2
 GB = 1000**3
@@ -24,6 +35,7 @@ PASSES = {
     CopyMethod.REGISTER: 0.0,
     CopyMethod.DEEP_CLONE: 6.0,
 }
+CLUSTER_SHARE = 0.5  # of the passes: copying; the rest is the proof
 
 
 def estimate(
@@ -32,11 +44,13 @@ def estimate(
     grace_days: int,
     measured_mb_s: float | None = None,
     commits_per_min: int = 0,
+    runs: int = 1,
 ) -> Estimate:
     """Return what the tables take: copy and proof, commits, and duplicate storage until purge.
 
     :param measured_mb_s: speed of earlier runs; without it ``request.throughput_mb_s`` is assumed.
     :param commits_per_min: the ceiling on catalog commits; 0 for none.
+    :param runs: how many times a cluster is started.
     """
     found = list(tables)
     speed = measured_mb_s or request.throughput_mb_s
@@ -46,7 +60,9 @@ def estimate(
     seconds = max(by_bytes, by_commits)
     rates = request.rates
     transfer = round(moved / GB * rates.transfer_per_gb, 2)
-    compute = round(seconds / 3600 * rates.compute_per_hour, 2)
+    cluster = copying(found, rates, speed, runs) if rates.cluster is not None else None
+    worked = seconds * (1 - CLUSTER_SHARE if cluster else 1)
+    compute = round(worked / 3600 * rates.compute_per_hour + (cluster.cost if cluster else 0.0), 2)
     storage = round(moved / GB * rates.storage_per_gb_month * grace_days / DAYS_A_MONTH, 2)
     return Estimate(
         bytes=moved,
@@ -59,7 +75,48 @@ def estimate(
         storage=storage,
         grace_days=grace_days,
         measured=bool(measured_mb_s),
+        cluster=cluster,
     )
+
+
+def copying(tables: Sequence[TablePlan], rates: Rates, mb_s: float, runs: int = 1) -> ClusterEstimate | None:
+    """Return what the clusters take that copy the tables; None where none does.
+
+    DBUs are counted while rows move, machines from their start on. The baseline is the same without Photon.
+    """
+    cluster = rates.cluster
+    if cluster is None or not tables:
+        return None
+    hours = work_of(tables) * CLUSTER_SHARE / MB / mb_s / 3600
+    plain = hours * cluster.photon_speedup if cluster.photon else hours
+    started = runs * cluster.startup_minutes / 60
+    dbus = hours * dbus_an_hour(cluster, photon=cluster.photon)
+    machines = cluster.nodes * cluster.node_per_hour
+    plain_dbus = plain * dbus_an_hour(cluster, photon=False)
+    return ClusterEstimate(
+        runs=runs,
+        hours=round(hours, 4),
+        dbus=round(dbus, 3),
+        dbu_cost=round(dbus * cluster.price_per_dbu, 2),
+        instance_cost=round((hours + started) * machines, 2),
+        baseline_hours=round(plain, 4),
+        baseline_cost=round(plain_dbus * cluster.price_per_dbu + (plain + started) * machines, 2),
+    )
+
+
+def dbus_an_hour(cluster: ClusterRates, *, photon: bool) -> float:
+    """Return the DBUs that all its nodes consume an hour."""
+    return cluster.nodes * cluster.dbu_per_node_hour * (cluster.photon_factor if photon else 1.0)
+
+
+def price_an_hour(cluster: ClusterRates) -> float:
+    """Return what the cluster costs an hour as it is: DBUs and machines."""
+    return dbus_an_hour(cluster, photon=cluster.photon) * cluster.price_per_dbu + cluster.nodes * cluster.node_per_hour
+
+
+def runs_of(tables: Sequence[TablePlan], settings: Settings) -> int:
+    """Return how many runs copy the tables of a plan: one a mapped task, as ``batches`` cuts a wave for clusters."""
+    return math.ceil(len(tables) / settings.batch_tables)
 
 
 def work_of(tables: Sequence[TablePlan]) -> float:

@@ -12,10 +12,13 @@ from icebridge_provider.model import codec
 from icebridge_provider.model.access import GrantChange
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.plan import TablePlan
-from icebridge_provider.planning.privileges import Swap, inverse, revoke_statements
+from icebridge_provider.model.protection import ProtectionChange
+from icebridge_provider.planning.privileges import Swap, inverse
+from icebridge_provider.planning.protections import inverse_of
+from icebridge_provider.planning.remedies import owner_statement, revoke_statements
 
 PUBLISH, ARCHIVE, POINTER, INSTRUCT = "publish", "archive", "pointer", "instruct"
-GRANT, REVOKE = "grant", "revoke"
+PROTECT, GRANT, REVOKE = "protect", "grant", "revoke"
 SOURCE, TARGET = "source", "target"
 MOVED_TO = "icebridge.moved-to"
 LONGEST_NAME = 255
@@ -33,8 +36,8 @@ def actions(
 ) -> tuple[Action, ...]:
     """Return what a cut-over does, in order: the target is published before the source goes.
 
-    Readers are granted the copy before it is published, and lose the source after that. The target's metadata is not
-    touched: what is published is byte for byte what was proven.
+    What limits the source's readers is put on the copy first, then they are granted it, then it is published; they
+    lose the source after that. The target's rows are not touched: what is published is what was proven.
 
     :param date: UTC date of the approval, ``YYYYMMDD``.
     :param swap: what moves the readers, where both catalogs keep privileges.
@@ -42,16 +45,17 @@ def actions(
     """
     moves = swap or Swap()
     revokes = moves.revokes if source_grantable else ()
-    given = (grants(GRANT, TARGET, table.staged, moves.grants),) if moves.grants else ()
+    limited = () if moves.protections.empty else (protections(table.staged, moves.protections),)
+    granted = (grants(GRANT, TARGET, table.staged, moves.grants),) if moves.grants else ()
     taken = (grants(REVOKE, SOURCE, table.source, revokes),) if revokes else ()
     publish = rename(PUBLISH, TARGET, table.staged, table.target)
     if not source_writable:
         text = _instruction(table, date, swap, revoked=source_grantable)
-        return *given, publish, *taken, {"action": INSTRUCT, "text": text, "inverse": {}}
+        return *limited, *granted, publish, *taken, {"action": INSTRUCT, "text": text, "inverse": {}}
     archived = archived_name(table.source, date)
     archive = rename(ARCHIVE, SOURCE, table.source, archived)
     pointer = properties(POINTER, SOURCE, archived, {MOVED_TO: str(table.target)}, {MOVED_TO: ""})
-    return *given, publish, *taken, archive, pointer
+    return *limited, *granted, publish, *taken, archive, pointer
 
 
 def _instruction(table: TablePlan, date: str, swap: Swap | None, *, revoked: bool) -> str:
@@ -61,8 +65,25 @@ def _instruction(table: TablePlan, date: str, swap: Swap | None, *, revoked: boo
     elif revoked:
         wanted = f"its readers' access is revoked; stop its writers and rename it to {name} where it lives"
     else:
-        wanted = "; ".join((*revoke_statements(swap), f"rename it to {name}"))
-    return f"{table.source} is read-only for IceBridge. Its owner: {wanted}, and point readers to {table.target}."
+        wanted = "; ".join((*revoke_statements(swap.source, swap.revokes), f"rename it to {name}"))
+    owner = owner_statement(swap.owner, table.target.name, swap.target) if swap is not None and swap.owner else ""
+    then = f" To make its owner that of the new table too: {owner}" if owner else ""
+    return f"{table.source} is read-only for IceBridge. Its owner: {wanted}, and point readers to {table.target}.{then}"
+
+
+def protections(table: TableIdentifier, change: ProtectionChange) -> Action:
+    """Return the action that puts on the copy what limits the readers of the source."""
+    back = {"side": TARGET, "table": str(table), "protections": codec.to_json(inverse_of(change))}
+    there = {"side": TARGET, "table": str(table), "protections": codec.to_json(change)}
+    return {"action": PROTECT, **there, "inverse": back}
+
+
+def protections_of(action: Mapping[str, Any]) -> ProtectionChange:
+    """Return the protections that an action, or its inverse, puts on and takes off.
+
+    :raises ValueError: when they cannot be read.
+    """
+    return codec.from_json(ProtectionChange, action["protections"])
 
 
 def grants(action: str, side: str, table: TableIdentifier, changes: Iterable[GrantChange]) -> Action:
@@ -87,7 +108,10 @@ def rename(action: str, side: str, old: TableIdentifier, new: TableIdentifier) -
 
 
 def bound(action: Action, table_uuid: str) -> Action:
-    """Return a renaming that, like its inverse, is meant for one table only, whatever else bears the name later."""
+    """Return an action that, like its inverse, is meant for one table only, whatever else bears the name later.
+
+    :param table_uuid: its uuid, or the catalog's own id of it, see ``steps/identity.py``.
+    """
     return {**action, "uuid": table_uuid, "inverse": {**action["inverse"], "uuid": table_uuid}}
 
 

@@ -12,6 +12,7 @@ from icebridge_provider.model.plan import CopyMethod, MigrationPlan, TablePlan, 
 from icebridge_provider.planning import cost, methods, scaffold
 from icebridge_provider.planning.build import short_id, staged_name
 from icebridge_provider.planning.candidate import folder
+from icebridge_provider.planning.consumer_names import refuse_renamed
 
 
 def check_plan(plan: MigrationPlan) -> None:
@@ -20,6 +21,7 @@ def check_plan(plan: MigrationPlan) -> None:
     :raises ConfigurationError: IB-324 naming the key that is wrong, IB-312 a loss that is not accepted, IB-331 zero
         copy that is not allowed.
     :raises LimitExceeded: IB-313, IB-314.
+    :raises PreflightFailed: IB-270 a new name in a plan that keeps names.
     """
     if not plan.tables:
         raise _wrong(plan, "tables", "it holds no table")
@@ -29,6 +31,7 @@ def check_plan(plan: MigrationPlan) -> None:
     _refuse_twice(plan, "target", lambda table: str(table.target).casefold())
     _refuse_twice(plan, "staged", lambda table: str(table.staged).casefold())
     check_folders(plan)
+    refuse_renamed(plan)
     scaffold.refuse_unaccepted(plan.tables, plan.request.accept_losses)
     cost.refuse_impossible(plan.estimate, plan.request, plan.created_at, plan.tables)
 
@@ -52,10 +55,17 @@ def settled(plan: MigrationPlan) -> MigrationPlan:
     made = plan.estimate
     if made.bytes != _moved(plan.tables):
         speed = made.throughput_mb_s if made.measured else None
-        made = cost.estimate(plan.tables, plan.request, made.grace_days, speed)
+        made = cost.estimate(plan.tables, plan.request, made.grace_days, speed, runs=_runs(plan))
     if waves == plan.waves and made == plan.estimate:
         return plan
     return replace(plan, waves=waves, estimate=made).sealed()
+
+
+def _runs(plan: MigrationPlan) -> int:
+    """Return how many runs an edited plan takes: as many tables a run as before."""
+    before = plan.estimate.cluster
+    old = sum(wave.tables for wave in plan.waves)
+    return max(1, round(before.runs * len(plan.tables) / old)) if before is not None and old else 1
 
 
 def renamed(plan: MigrationPlan, plan_id: str) -> MigrationPlan:
@@ -82,7 +92,7 @@ def _check_table(plan: MigrationPlan, key: str, table: TablePlan) -> None:
             raise _wrong(plan, f"{key}.{name}", "a part of the name is empty")
     if table.staged.namespace != table.target.namespace or table.staged == table.target:
         raise _wrong(plan, f"{key}.staged", "it must be another name in the namespace of target")
-    if not table.location and table.method not in methods.PLACED_BY_TARGET:
+    if not table.location and not methods.is_copied_by_cluster(table):
         raise _wrong(plan, f"{key}.location", "it is empty")
     if table.wave < 0:
         raise _wrong(plan, f"{key}.wave", "waves count from 0")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from icebridge_provider.exceptions import ConfigurationError
-from icebridge_provider.model.plan import CopyMethod, MigrationRequest
+from icebridge_provider.model.plan import CopyMethod, MigrationRequest, TablePlan
 from icebridge_provider.model.table import TableFacts
 from icebridge_provider.planning.mapping import AUTO
 
@@ -121,6 +121,11 @@ REFUSALS: tuple[Refusal, ...] = (
         remedy="Give the table another partition spec first.",
     ),
 )
+
+
+def is_copied_by_cluster(table: TablePlan) -> bool:
+    """Whether a run on Databricks copies the table: there, and only there, the target chooses the folder."""
+    return not table.location and table.method in PLACED_BY_TARGET
 
 
 def requested(request: MigrationRequest) -> CopyMethod | None:

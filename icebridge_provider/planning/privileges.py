@@ -14,28 +14,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from icebridge_provider.model.access import Grant, GrantChange, Policy, PolicyKind, TableAccess
-from icebridge_provider.model.identifier import split_parts
-from icebridge_provider.sql.identifiers import quoted
+from icebridge_provider.model.access import Grant, GrantChange, TableAccess
+from icebridge_provider.model.protection import Limit, PolicyKind, ProtectionChange
+from icebridge_provider.planning.protections import LIMITING, NOTHING, after_protection, wanted, words
+from icebridge_provider.planning.remedies import (
+    grant_statement,
+    made_there,
+    origin_of,
+    placed,
+    revoke_statement,
+    spoken,
+    use_statement,
+)
 
 EVERYONE = "account users"
 SELECT, ALL = "SELECT", "ALL_PRIVILEGES"
 READS = frozenset({SELECT, ALL})
 USES = ("USE_CATALOG", "USE_SCHEMA")
 _HOLDS_USE = {"USE_CATALOG": frozenset({"CATALOG"}), "USE_SCHEMA": frozenset({"CATALOG", "SCHEMA"})}
-_LIMITING = frozenset({PolicyKind.ROW_FILTER, PolicyKind.COLUMN_MASK, PolicyKind.DENY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swap:
-    """What moves the readers of one table: ``grants`` on the new table, then ``revokes`` on the old one.
+    """What moves the readers of one table: ``protections``, then ``grants`` on the new one, ``revokes`` on the old one.
 
-    ``source`` is the old table in its catalog's words. Each of ``refusals`` says why it must not be done as things
-    stand, and what to do about it.
+    ``source`` and ``target`` are the tables in their catalogs' words, ``owner`` the old one's where the new one has
+    another. Each of ``refusals`` says why it must not be done as things stand, and what to do about it.
     """
 
     source: str = ""
-
+    target: str = ""
+    owner: str = ""
+    protections: ProtectionChange = NOTHING
     grants: tuple[GrantChange, ...] = ()
     revokes: tuple[GrantChange, ...] = ()
     refusals: tuple[str, ...] = ()
@@ -49,38 +59,73 @@ def swap(source: TableAccess, target: TableAccess) -> Swap:
 
     :param target: the copy under its staged name, as it stands before anything is granted.
     """
+    protections = wanted(source, target)
+    protected = after_protection(target, protections)
     owners = {source.owner, target.owner} - {""}
     readers = [principal for principal in _direct_readers(source) if principal not in owners]
     refusals = (
-        *_unequal_protections(source, target),
-        *_unequal_policies(source, target),
-        *_unequal_conditions(source, target),
+        *_unequal_protections(source, protected),
+        *_unequal_policies(source, protected),
+        *_unequal_conditions(source, protected),
         *_stays_readable(source, owners),
         *_out_of_reach(source, target, readers),
         *exposed(source, target),
     )
-    grants, revokes = _grants(source, target, readers), _revokes(source, readers)
-    return Swap(source=source.table, grants=grants, revokes=revokes, refusals=refusals)
+    return Swap(
+        source=source.table,
+        target=target.table,
+        owner=source.owner if source.owner != target.owner else "",
+        protections=protections,
+        grants=_grants(source, target, readers),
+        revokes=_revokes(source, readers),
+        refusals=refusals,
+    )
 
 
 def exposed(source: TableAccess, place: TableAccess) -> tuple[str, ...]:
-    """Return who reads ``place`` and could not read ``source``, in words.
+    """Return who reads ``place`` and could not read ``source``, or not all of it, in words.
 
     :param place: the copy, or what a new table inherits in the schema where a copy is to be made.
     """
-    held = [(grant.principal, _origin(grant, place)) for grant in place.grants if grant.privilege in READS]
-    given = [
-        (principal, f"policy {policy.name}")
-        for policy in place.policies
+    bare = wanted(source, place).add.limiting
+    return tuple(
+        _exposed(source, place, principal, by, bare=bare)
+        for principal, by in sorted(readers_of(place).items())
+        if bare or not _reads(source, principal)
+    )
+
+
+def _exposed(source: TableAccess, place: TableAccess, principal: str, by: str, *, bare: bool) -> str:
+    if bare:
+        return (
+            f"{principal} would read {place.table} by {by}, where what limits the readers of {source.table} does not "
+            f"stand before the cut-over. Take that away from it until the table is cut over"
+        )
+    return (
+        f"{principal} would read {place.table} by {by}, and {source.table} is not open to it as far as grants show. "
+        f"Take that away from it, or run: {grant_statement(SELECT, 'TABLE', source.table, principal)}"
+    )
+
+
+def readers_of(access: TableAccess) -> dict[str, str]:
+    """Return who may read a table besides its owner, and by what; whether they may enter its schema is not asked."""
+    held = {grant.principal: origin_of(grant, access) for grant in access.grants if grant.privilege in READS}
+    given = {
+        principal: f"policy {policy.name}"
+        for policy in access.policies
         if policy.kind is PolicyKind.GRANT and READS & set(policy.privileges)
         for principal in policy.principals
-    ]
-    return tuple(
-        f"{principal} would read {place.table} by {by}, and {source.table} is not open to it as far as grants show. "
-        f"Take that away from it, or run: {_granted(SELECT, 'TABLE', source.table, principal)}"
-        for principal, by in dict(sorted(held + given)).items()
-        if principal != place.owner and not _reads(source, principal)
-    )
+    }
+    return {principal: by for principal, by in {**held, **given}.items() if principal != access.owner}
+
+
+def named_in(*accesses: TableAccess) -> tuple[set[str], set[str]]:
+    """Return the principals whose groups bear on a swap (who reads, who owns), and the groups that may let them in."""
+    opening = READS | set(USES)
+    readers = {grant.principal for access in accesses for grant in access.grants if grant.privilege in READS}
+    holders = {grant.principal for access in accesses for grant in access.grants if grant.privilege in opening}
+    owners = {access.owner for access in accesses}
+    return (readers | owners) - {"", EVERYONE}, (holders | owners) - {"", EVERYONE}
 
 
 def after(access: TableAccess, changes: Iterable[GrantChange]) -> TableAccess:
@@ -119,10 +164,11 @@ def drift(recorded: TableAccess, now: TableAccess) -> tuple[str, ...]:
     New USE CATALOG, USE SCHEMA and other inherited privileges open no table, so they are no drift; lost ones are.
     """
     facts = [
+        ("table", {recorded.table_id}, {now.table_id}),
         ("owner", {recorded.owner}, {now.owner}),
         ("grant", _bearing(recorded), _bearing(now)),
-        ("policy", set(map(_policy, recorded.policies)), set(map(_policy, now.policies))),
-        ("row filter", {recorded.row_filter} - {""}, {now.row_filter} - {""}),
+        ("policy", set(map(words, recorded.policies)), set(map(words, now.policies))),
+        ("row filter", _filter(recorded), _filter(now)),
         ("mask", set(map(_pair, recorded.masks.items())), set(map(_pair, now.masks.items()))),
         ("tag", _weighing_tags(recorded), _weighing_tags(now)),
         ("way in", _ways(recorded, now), _ways(now, now) & _ways(recorded, now)),
@@ -168,14 +214,14 @@ def _stays_readable(source: TableAccess, owners: set[str]) -> Iterator[str]:
     for grant in sorted(source.grants, key=str):
         if grant.inherited_from_type and grant.privilege in READS and grant.principal not in owners:
             yield (
-                f"{grant.principal} would go on reading {source.table} by {_origin(grant, source)}, whatever is "
-                f"revoked on the table. Run: {_revoked(grant)}, and grant SELECT on the tables it shall read"
+                f"{grant.principal} would go on reading {source.table} by {origin_of(grant, source)}, whatever is "
+                f"revoked on the table. Run: {revoke_statement(grant)}, and grant SELECT on the tables it shall read"
             )
     for policy in source.policies:
         keeps = sorted(set(policy.principals) - owners)
         if policy.kind is PolicyKind.GRANT and READS & set(policy.privileges) and keeps:
             yield (
-                f"policy {policy.name}{_on(policy)} would keep {source.table} readable for {', '.join(keeps)}. "
+                f"policy {policy.name}{placed(policy)} would keep {source.table} readable for {', '.join(keeps)}. "
                 f"Grant SELECT to them and take the table out of the policy"
             )
 
@@ -184,14 +230,14 @@ def _out_of_reach(source: TableAccess, target: TableAccess, readers: list[str]) 
     for principal in sorted(readers):
         for privilege in _lacking(source, principal):
             yield (
-                f"{principal} has SELECT on {source.table} but {_words(privilege)} not by its own name, so nobody "
+                f"{principal} has SELECT on {source.table} but {spoken(privilege)} not by its own name, so nobody "
                 f"can tell by the grants who reads the table. Revoke its SELECT, or run: "
-                f"{_use_granted(privilege, source, principal)}"
+                f"{use_statement(privilege, source, principal)}"
             )
         for privilege in _lacking(target, principal):
             yield (
-                f"{principal} reads {source.table} and would not reach {target.table}: {_words(privilege)} is missing."
-                f" Run: {_use_granted(privilege, target, principal)}"
+                f"{principal} reads {source.table} and would not reach {target.table}: {spoken(privilege)} is missing."
+                f" Run: {use_statement(privilege, target, principal)}"
             )
 
 
@@ -199,17 +245,19 @@ def _unequal_protections(source: TableAccess, target: TableAccess) -> Iterator[s
     if source.row_filter != target.row_filter:
         yield _differs("row filter", source, source.row_filter, target, target.row_filter)
     for column in sorted(source.masks.keys() | target.masks.keys()):
-        one, two = source.masks.get(column, ""), target.masks.get(column, "")
+        one, two = source.masks.get(column), target.masks.get(column)
         if one != two:
             yield _differs(f"mask of column {column}", source, one, target, two)
 
 
 def _unequal_policies(source: TableAccess, target: TableAccess) -> Iterator[str]:
-    one, two = ({_policy(item) for item in access.policies if item.kind in _LIMITING} for access in (source, target))
-    for policy in sorted(one - two):
-        yield f"policy {policy} is in force on {source.table} and not on {target.table}. Create it there first"
-    for policy in sorted(two - one):
-        yield f"policy {policy} is in force on {target.table} and not on {source.table}: readers would lose rows"
+    one, two = (
+        {words(policy): policy for policy in access.policies if policy.kind in LIMITING} for access in (source, target)
+    )
+    for said in sorted(one.keys() - two.keys()):
+        yield f"policy {said} is in force on {source.table} and not on {target.table}. {made_there(one[said], target)}"
+    for said in sorted(two.keys() - one.keys()):
+        yield f"policy {said} is in force on {target.table} and not on {source.table}: readers would lose rows"
 
 
 def _unequal_conditions(source: TableAccess, target: TableAccess) -> Iterator[str]:
@@ -223,7 +271,7 @@ def _unequal_conditions(source: TableAccess, target: TableAccess) -> Iterator[st
         )
 
 
-def _differs(what: str, source: TableAccess, one: str, target: TableAccess, two: str) -> str:
+def _differs(what: str, source: TableAccess, one: Limit | None, target: TableAccess, two: Limit | None) -> str:
     return (
         f"{what} is {one or 'none'} on {source.table} and {two or 'none'} on {target.table}. "
         f"Make both the same before anybody is granted access"
@@ -291,66 +339,12 @@ def _tags(access: TableAccess) -> set[str]:
 
 def _grant(grant: Grant) -> str:
     by = f" of {grant.inherited_from_type} {grant.inherited_from_name}" if grant.inherited_from_type else ""
-    return f"{_words(grant.privilege)}{by} to {grant.principal}"
+    return f"{spoken(grant.privilege)}{by} to {grant.principal}"
 
 
-def _policy(policy: Policy) -> str:
-    """Return what a policy does, without where it was defined: source and copy lie in different catalogs."""
-    excepted = f" except {', '.join(sorted(policy.except_principals))}" if policy.except_principals else ""
-    does = ", ".join((*sorted(policy.privileges), *filter(None, [policy.function]), *policy.columns))
-    when = f" when {policy.when}" if policy.when else ""
-    return f"{policy.name} ({policy.kind} {does} for {', '.join(sorted(policy.principals))}{excepted}{when})"
+def _filter(access: TableAccess) -> set[str]:
+    return {str(access.row_filter)} if access.row_filter else set()
 
 
-def _pair(item: tuple[str, str]) -> str:
+def _pair(item: tuple[str, Limit]) -> str:
     return f"{item[1]} of column {item[0]}"
-
-
-# Words
-
-
-def _words(privilege: str) -> str:
-    return privilege.replace("_", " ")
-
-
-def _on(policy: Policy) -> str:
-    return f" on {policy.on}" if policy.on else ""
-
-
-def _origin(grant: Grant, access: TableAccess) -> str:
-    if not grant.inherited_from_type:
-        return f"{_words(grant.privilege)} on {access.table}"
-    return f"{_words(grant.privilege)} on {grant.inherited_from_type.lower()} {grant.inherited_from_name}"
-
-
-def _granted(privilege: str, kind: str, name: str, principal: str) -> str:
-    return f"GRANT {_words(privilege)} ON {kind} {_quoted(name)} TO {quoted(principal)}"
-
-
-def _revoked(grant: Grant) -> str:
-    place = f"{grant.inherited_from_type.upper()} {_quoted(grant.inherited_from_name)}"
-    return f"REVOKE {_words(grant.privilege)} ON {place} FROM {quoted(grant.principal)}"
-
-
-def _use_granted(privilege: str, access: TableAccess, principal: str) -> str:
-    kind, parts = ("CATALOG", 1) if privilege == "USE_CATALOG" else ("SCHEMA", 2)
-    return f"GRANT {_words(privilege)} ON {kind} {quoted(*_parts(access.table)[:parts])} TO {quoted(principal)}"
-
-
-def _quoted(name: str) -> str:
-    return quoted(*_parts(name))
-
-
-def _parts(name: str) -> list[str]:
-    try:
-        return split_parts(name)
-    except ValueError:
-        return [name]
-
-
-def revoke_statements(moves: Swap) -> tuple[str, ...]:
-    """Return the SQL of the revocations, for whoever may run it."""
-    return tuple(
-        f"REVOKE {', '.join(map(_words, one.remove))} ON TABLE {_quoted(moves.source)} FROM {quoted(one.principal)}"
-        for one in moves.revokes
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from icebridge_provider.model.identifier import TableIdentifier
-from icebridge_provider.model.plan import MigrationPlan, TablePlan
+from icebridge_provider.model.plan import Estimate, MigrationPlan, TablePlan
 from icebridge_provider.model.report import Finding, Severity
 
 SHOWN = 200
@@ -112,7 +112,21 @@ def _totals(plan: MigrationPlan) -> list[str]:
         f"storing twice for {made.grace_days} days {made.storage:,.2f}",
         f"Rates in {rates.currency}: {rates.transfer_per_gb:g} a GB moved, {rates.compute_per_hour:g} an hour, "
         f"{rates.storage_per_gb_month:g} a GB and month",
+        *_cluster(made),
     ]
+
+
+def _cluster(made: Estimate) -> list[str]:
+    found, rates = made.cluster, made.rates.cluster
+    if found is None or rates is None:
+        return []
+    engine = "with Photon" if rates.photon else "without Photon"
+    said = [
+        f"Clusters: {_count(found.runs, 'run')} of {_count(rates.nodes, 'node')} {engine}, {found.hours:,.2f} h of "
+        f"copying: {found.cost:,.2f} {made.rates.currency} ({found.dbus:,.1f} DBU for {found.dbu_cost:,.2f}, machines "
+        f"{found.instance_cost:,.2f}); without Photon about {found.baseline_cost:,.2f}"
+    ]
+    return [*said, f"Rates assumed, nobody gave them: {', '.join(rates.assumed)}"] if rates.assumed else said
 
 
 def _sentence(item: Finding) -> str:

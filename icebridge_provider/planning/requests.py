@@ -8,6 +8,7 @@ from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.model.plan import Approval, MigrationRequest
 from icebridge_provider.model.settings import Settings
 from icebridge_provider.planning import cost, methods, scaffold
+from icebridge_provider.planning.cluster import build_photon_cluster
 from icebridge_provider.planning.mapping import parse_rules
 from icebridge_provider.planning.window import parse_window
 
@@ -18,7 +19,8 @@ def check_request(request: MigrationRequest, settings: Settings, plan_id: str = 
     """Check every field of the trigger form that can be checked without a catalog.
 
     :raises ConfigurationError: IB-101 an option, IB-311 a mapping rule, IB-315 the deadline, IB-317 the window,
-        IB-330 the method, IB-331 zero copy, IB-332 a loss, IB-333 the plan id, IB-335 the approval, IB-336 a limit.
+        IB-330 the method, IB-331 zero copy, IB-332 a loss, IB-333 the plan id, IB-335 the approval, IB-336 a limit,
+        IB-440 to IB-444 the cluster.
     """
     _check_plan_id(plan_id)
     methods.requested(request)
@@ -29,6 +31,8 @@ def check_request(request: MigrationRequest, settings: Settings, plan_id: str = 
     _check_limits(request)
     check_approval(request, settings)
     settings.overlaid(request.options)
+    if request.cluster:  # each key by itself, credentials before all: what is missing is the connection's to give
+        build_photon_cluster({"policy_id": "any", **request.cluster})
 
 
 def check_approval(request: MigrationRequest, settings: Settings) -> None:

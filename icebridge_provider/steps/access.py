@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from icebridge_provider.exceptions import ValidationFailed
 from icebridge_provider.model.access import TableAccess, from_record, to_record
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.plan import TablePlan
-from icebridge_provider.planning.cutover import SOURCE, TARGET, changes_of
-from icebridge_provider.planning.privileges import Swap, after, drift, swap
+from icebridge_provider.planning.cutover import SOURCE, TARGET, changes_of, protections_of
+from icebridge_provider.planning.privileges import Swap, after, drift, named_in, swap
+from icebridge_provider.planning.protections import after_protection, done_of
 from icebridge_provider.ports import AccessControl
 from icebridge_provider.steps.site import Site
 
 SIDES = (SOURCE, TARGET)
 SHOWN = 8
 Actions = Sequence[Mapping[str, Any]]
+Accesses = Mapping[str, TableAccess]
+"""Who may read source and copy, by side."""
 
 
 def certified_access(site: Site, table: TablePlan) -> dict[str, Any] | None:
@@ -30,10 +34,16 @@ def certified_access(site: Site, table: TablePlan) -> dict[str, Any] | None:
         return None
     before = {SOURCE: controls[SOURCE].access_of(table.source), TARGET: controls[TARGET].access_of(table.staged)}
     moves = swap(before[SOURCE], before[TARGET])
+    if moves.refusals:  # perhaps only because nobody looked who is in which group
+        before = _with_groups(controls, before, *named_in(before[SOURCE], before[TARGET]))
+        moves = swap(before[SOURCE], before[TARGET])
     if moves.refusals:
         raise _refused(table, moves.refusals)
     revokes = moves.revokes if controls[SOURCE].writable() else ()
-    then = {SOURCE: after(before[SOURCE], revokes), TARGET: after(before[TARGET], moves.grants)}
+    then = {
+        SOURCE: after(before[SOURCE], revokes),
+        TARGET: after(after_protection(before[TARGET], moves.protections), moves.grants),
+    }
     return {
         "before": {side: to_record(before[side]) for side in SIDES},
         "after": {side: to_record(then[side]) for side in SIDES},
@@ -58,31 +68,54 @@ def check_access(
     certified: Mapping[str, Any] | None,
     applied: Actions = (),
     begun: Mapping[str, Any] | None = None,
-) -> None:
+) -> Accesses | None:
     """Make sure that nobody but this cut-over has changed who may read source and copy since they were certified.
+
+    It reads back what the action before it did as well: what the catalog took and did not do is a difference.
 
     :param certified: what :func:`certified_access` returned.
     :param applied: actions of this cut-over that are in force.
     :param begun: one whose outcome is unknown.
+    :returns: access as it is now; without a side whose name is not known until ``begun`` is finished.
     :raises ValidationFailed: IB-632 naming what changed.
     """
     controls = controls_of(site)
     if certified is None or controls is None:
-        return
+        return None
+    found = dict[str, TableAccess]()
     for side in SIDES:
         if begun is not None and begun.get("side") == side and "name" in begun:
             continue  # it may have either name; the action is finished first, then this looks again
-        now = controls[side].access_of(_name(table, side, applied))
-        differences = _differences(from_record(certified["before"][side]), now, side, applied, begun)
+        found[side] = controls[side].access_of(_name(table, side, applied))
+    recorded = {side: from_record(certified["before"][side]) for side in SIDES}
+    found = _asked_again(controls, recorded, found)
+    for side, now in found.items():
+        differences = _differences(recorded[side], now, side, applied, begun)
         if differences:
             raise _changed(table, [f"{now.table}: {what}" for what in differences])
+    return found
 
 
-def access_now(site: Site, table: TablePlan, applied: Actions) -> dict[str, Any]:
+def access_now(site: Site, table: TablePlan, applied: Actions) -> dict[str, TableAccess]:
     """Return who may read source and copy, by side, under the names that ``applied`` gave them."""
     controls = controls_of(site) or {}
-    found = {side: control.access_of(_name(table, side, applied)) for side, control in controls.items()}
-    return {side: to_record(access) for side, access in found.items()}
+    return {side: control.access_of(_name(table, side, applied)) for side, control in controls.items()}
+
+
+def _asked_again(controls: Mapping[str, AccessControl], recorded: Accesses, found: Accesses) -> dict[str, TableAccess]:
+    """Return access with the groups of those by whose groups it was certified."""
+    known = {name: groups for access in recorded.values() for name, groups in access.groups.items()}
+    among = {group for groups in known.values() for group in groups}
+    return _with_groups(controls, found, set(known), among) if known else dict(found)
+
+
+def _with_groups(
+    controls: Mapping[str, AccessControl], found: Accesses, principals: set[str], among: set[str]
+) -> dict[str, TableAccess]:
+    return {
+        side: replace(access, groups=dict(controls[side].groups_of(principals, among)))
+        for side, access in found.items()
+    }
 
 
 def controls_of(site: Site) -> dict[str, AccessControl] | None:
@@ -107,12 +140,18 @@ def _differences(
         expected = _then(expected, side, action)
     differences = drift(expected, now)
     if differences and begun is not None:
-        return drift(_then(expected, side, begun), now) and differences
+        if begun.get("side") == side and "protections" in begun:  # some of it may be done
+            expected = after_protection(expected, done_of(now, protections_of(begun)))
+        return drift(_then(expected, side, begun), now) and drift(expected, now)
     return differences
 
 
 def _then(access: TableAccess, side: str, action: Mapping[str, Any]) -> TableAccess:
-    return after(access, changes_of(action)) if action.get("side") == side and "changes" in action else access
+    if action.get("side") != side:
+        return access
+    if "protections" in action:
+        return after_protection(access, protections_of(action))
+    return after(access, changes_of(action)) if "changes" in action else access
 
 
 def _refused(table: TablePlan, refusals: Sequence[str]) -> ValidationFailed:

@@ -23,7 +23,7 @@ from icebridge_provider.model.table import ForeignTable, TableFacts
 from icebridge_provider.planning import methods
 from icebridge_provider.planning.build import staged_name, targets_of
 from icebridge_provider.planning.cost import estimate as estimate_of
-from icebridge_provider.planning.preflight import Candidate, PreflightContext, preflight, size_of
+from icebridge_provider.planning.preflight import Candidate, PreflightContext, preflight, size_of, weighed
 from icebridge_provider.planning.scaffold import losses as losses_of
 from icebridge_provider.ports import Catalog, Ledger
 from icebridge_provider.steps import charts
@@ -59,10 +59,11 @@ def assess_inventory(
     found = {table: list(findings) for table, findings in inventory.findings_by_table().items()}
     outlooks, going = {}, []
     for table in inventory.tables:
-        candidate = _candidate(table, names[table.identifier], request)
+        candidate = _candidate(table, names[table.identifier], request, context)
         if candidate is None:
             continue
-        found.setdefault(table.identifier, []).extend(preflight(candidate, context))
+        inspected = weighed(found.get(table.identifier, ()), candidate.method, context.capabilities)
+        found[table.identifier] = [*inspected, *preflight(candidate, context)]
         planned = _planned(candidate)
         price = estimate_of([planned], request, settings.purge_grace_days)
         outlooks[table.identifier] = Outlook(
@@ -88,7 +89,9 @@ def _request(source: Catalog, target: Catalog | None, settings: Settings) -> Mig
     )
 
 
-def _candidate(table: ForeignTable, target: TableIdentifier, request: MigrationRequest) -> Candidate | None:
+def _candidate(
+    table: ForeignTable, target: TableIdentifier, request: MigrationRequest, context: PreflightContext
+) -> Candidate | None:
     if table.facts is None:
         return None
     return Candidate(
@@ -96,7 +99,7 @@ def _candidate(table: ForeignTable, target: TableIdentifier, request: MigrationR
         facts=table.facts,
         target=target,
         staged=staged_name(target, _PLAN),
-        method=methods.choose(table.facts, request),
+        method=methods.choose(table.facts, request, offered=context.offered(table.identifier, target)),
     )
 
 

@@ -12,7 +12,9 @@ from icebridge_provider.model.plan import MigrationPlan, TablePlan
 from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.state.signing import sealed
 from icebridge_provider.steps.access import certified_access
-from icebridge_provider.steps.lease import lease_on
+from icebridge_provider.steps.copy_outcome import record_failure
+from icebridge_provider.steps.identity import load_unless_withheld
+from icebridge_provider.steps.lease import HeldLease, lease_on
 from icebridge_provider.steps.pins import source_of
 from icebridge_provider.steps.site import Site
 from icebridge_provider.validation.certificate import FIRST, build_certificate, wave_digest
@@ -24,13 +26,14 @@ WRITERS = 3
 def certify_wave(site: Site, plan: MigrationPlan, tables: Iterable[TablePlan]) -> dict[str, Any]:
     """Certify every table that is proven and unchanged; unchanged facts give the same digest again.
 
-    A table whose source or copy moved since it was proven, or whose readers a cut-over would change, is left out: it
-    does not hold up the others. Certificates are chained in plan order, over tables that were cut over before as well,
-    so that those left keep theirs.
+    A table whose source or copy moved since it was proven, whose copy limits its readers already, or whose readers a
+    cut-over would change, is left out: it does not hold up the others. Certificates are chained in plan order, over
+    tables that were cut over before as well, so that those left keep theirs. Why a table is left out is recorded.
 
     :returns: ``digest`` (empty when nothing is ready), ``tables`` (sources), ``losses``, ``writers`` (the last ones of
         each source), ``signed``, ``rows``, ``bytes``, ``moved`` (what was left out: source to reason).
-    :raises ValidationFailed: when nothing is ready: IB-605 for what moved, IB-631 for readers that would change.
+    :raises ValidationFailed: when nothing is ready: IB-605 for what moved, IB-638 for a copy that limits its
+        readers already, IB-631 for readers that would change.
     """
     states = {state.table: state for state in site.ledger.states(plan.plan_id)}
     previous, ready, digests, writers, moved = FIRST, list[TablePlan](), dict[str, str](), {}, dict[str, str]()
@@ -67,9 +70,11 @@ def certify_wave(site: Site, plan: MigrationPlan, tables: Iterable[TablePlan]) -
 def check_unmoved(site: Site, table: TablePlan, state: TableState) -> LoadedTable:
     """Make sure source and copy are what was proven, and return the source.
 
-    :raises ValidationFailed: IB-605 naming the side that moved.
+    :raises ValidationFailed: IB-605 naming the side that moved, IB-638 when the copy's metadata is withheld.
     """
-    source, staged = source_of(site, table), site.target.load(table.staged)
+    source, (staged, withheld) = source_of(site, table), load_unless_withheld(site, table.staged)
+    if withheld:
+        raise _protected_already(table)
     if source.metadata_location != state.validation.get("source_metadata_location"):
         raise moved(table, f"{table.source} changed", "Run the migration again: it catches up and proves anew.")
     if staged is None or staged.metadata_location != state.validation.get("metadata_location"):
@@ -95,29 +100,40 @@ def _in_force(state: TableState | None) -> str:
 
 
 def _certify(site: Site, plan: MigrationPlan, table: TablePlan, previous: str) -> tuple[str, list[str]]:
-    key = str(table.source)
     with lease_on(site, table) as held:
-        state = site.ledger.state(plan.plan_id, key)
-        source = check_unmoved(site, table, state)
-        names = {"source": key, "staged": str(table.staged), "target": str(table.target)}
-        certificate = build_certificate(
-            plan=plan, table=table, source=source, validation=state.validation, previous=previous, names=names,
-            access=certified_access(site, table),
-        )  # fmt: skip
-        document = sealed(certificate, site.signer)
-        digest = str(document["digest"])
-        if state.certificate.get("digest") != digest or state.state is not State.AWAITING_APPROVAL:
-            with side_effect("certify.save"):
-                site.ledger.save_document("proposal", f"{plan.plan_id}/{key}", document)
-            data = {
-                "digest": digest,
-                "signed": document["signed"],
-                "key_id": document["key_id"],
-                "previous": previous,
-                "source_snapshot_id": state.validation.get("source_snapshot_id"),
-            }
-            site.record(plan.plan_id, key, Step.CERTIFY, Outcome.DONE, data, held.keep(now=True))
-        return digest, writers_of(source)
+        try:
+            return _certified(site, plan, table, previous, held)
+        except ValidationFailed as error:
+            record_failure(site, plan.plan_id, str(table.source), Step.CERTIFY, error, held)
+            raise
+
+
+def _certified(
+    site: Site, plan: MigrationPlan, table: TablePlan, previous: str, held: HeldLease
+) -> tuple[str, list[str]]:
+    key = str(table.source)
+    state = site.ledger.state(plan.plan_id, key)
+    source = check_unmoved(site, table, state)
+    names = {"source": key, "staged": str(table.staged), "target": str(table.target)}
+    certificate = build_certificate(
+        plan=plan, table=table, source=source, validation=state.validation, previous=previous, names=names,
+        access=certified_access(site, table),
+    )  # fmt: skip
+    document = sealed(certificate, site.signer)
+    digest = str(document["digest"])
+    there = state.certificate.get("digest") == digest and state.state is State.AWAITING_APPROVAL
+    if not there or state.problem:
+        with side_effect("certify.save"):
+            site.ledger.save_document("proposal", f"{plan.plan_id}/{key}", document)
+        data = {
+            "digest": digest,
+            "signed": document["signed"],
+            "key_id": document["key_id"],
+            "previous": previous,
+            "source_snapshot_id": state.validation.get("source_snapshot_id"),
+        }
+        site.record(plan.plan_id, key, Step.CERTIFY, Outcome.DONE, data, held.keep(now=True))
+    return digest, writers_of(source)
 
 
 def moved(table: TablePlan, what: str, remedy: str) -> ValidationFailed:
@@ -126,6 +142,19 @@ def moved(table: TablePlan, what: str, remedy: str) -> ValidationFailed:
         "IB-605",
         f"The proof no longer holds: {what} since.",
         remedy=remedy,
+        changed="Nothing was cut over.",
+        table=str(table.source),
+    )
+
+
+def _protected_already(table: TablePlan) -> ValidationFailed:
+    """Return IB-638: a protection came before the proof, so nobody can tell that the copy is what was proven."""
+    return ValidationFailed(
+        "IB-638",
+        f"Filters, masks or policies stand on the copy {table.staged} already, so it cannot be told to be what was "
+        "proven: Unity Catalog does not give its metadata away.",
+        remedy=f"Take them off {table.staged} (SHOW EFFECTIVE POLICIES ON TABLE tells where they come from): the "
+        "cut-over puts those of the source on the copy by itself, before anybody reads it.",
         changed="Nothing was cut over.",
         table=str(table.source),
     )

@@ -16,7 +16,7 @@ from icebridge_provider.steps.copy_outcome import record_failure, result_of
 from icebridge_provider.steps.history import was_begun
 from icebridge_provider.steps.lease import HeldLease, lease_on
 from icebridge_provider.steps.leftovers import refuse_used_folder, sweep, take_back
-from icebridge_provider.steps.pins import TO_COPY, begun_source, pin, refuse_overwrite, source_of
+from icebridge_provider.steps.pins import TO_COPY, pin, source_to_copy
 from icebridge_provider.steps.remote_copy import run_remotely
 from icebridge_provider.steps.site import Site
 from icebridge_provider.strategies import job_for
@@ -36,8 +36,7 @@ def copy_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, A
         state = site.ledger.state(plan.plan_id, key)
         if state.state not in TO_COPY:
             return {**state.copy, "already": True}
-        refuse_overwrite(site, plan, table, state)
-        loaded = begun_source(site, plan, table) or source_of(site, table)
+        loaded = source_to_copy(site, plan, table, state)
         return {**run_copy(site, plan, table, held, state, loaded, Step.COPY), "already": False}
 
 

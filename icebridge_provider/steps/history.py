@@ -32,6 +32,15 @@ def begun_copy(events: Iterable[LedgerEvent]) -> dict[str, Any] | None:
     return found
 
 
+def last_run(events: Iterable[LedgerEvent]) -> str:
+    """Return the id of the run that worked on the table last, empty when none did."""
+    found = ""
+    for event in events:
+        if event.step in COPYING and event.data.get("run_id"):
+            found = str(event.data["run_id"])
+    return found
+
+
 def attempts(events: Iterable[LedgerEvent]) -> int:
     """How often a copy (or sync) was begun anew: an attempt that is gone on with counts once."""
     return sum(event.step in COPYING and event.outcome is Outcome.STARTED for event in events)

@@ -77,9 +77,11 @@ def read_inventory(
     level = _level(inspect)
     moment = now or datetime.now(UTC)
     listed, hidden = _listed(catalog, workers)
-    wanted = select([*listed, *hidden], globs)
-    seen = list(_look(catalog, [table for table in wanted if table not in hidden], level, workers))
+    unseen = _in_unseen_namespaces(catalog, workers)
+    wanted = select([*listed, *hidden, *unseen], globs)
+    seen = list(_look(catalog, [table for table in wanted if table not in hidden | unseen], level, workers))
     seen += [_not_shown(catalog, table) for table in wanted if table in hidden]
+    seen += [_in_unseen(catalog, table) for table in wanted if table in unseen]
     return Inventory(
         inventory_id=inventory_id or f"{catalog.name}-{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
         catalog=catalog.name,
@@ -111,16 +113,30 @@ def _listed(catalog: Catalog, workers: int) -> tuple[list[TableIdentifier], set[
     return shown, hidden
 
 
+def _in_unseen_namespaces(catalog: Catalog, workers: int) -> set[TableIdentifier]:
+    """Tables of whole namespaces that are known to be there and are not shown."""
+    with ThreadPoolExecutor(workers) as pool:
+        return {table for tables in pool.map(catalog.hidden, catalog.hidden_namespaces()) for table in tables}
+
+
 def _not_shown(catalog: Catalog, table: TableIdentifier) -> Seen:
     """A table that the connection is not shown: it is refused by name, never silently left out."""
-    problem = f"{table} is in the catalog behind {catalog.name}, which does not show it to this connection."
-    finding = Finding(
-        rule="SRC-020",
-        severity=Severity.BLOCKING,
-        table=table,
-        message=problem,
-        remedy="Grant the principal SELECT or BROWSE on it; if the table is new, run REFRESH FOREIGN SCHEMA.",
-    )
+    remedy = "Grant the principal SELECT or BROWSE on it; if the table is new, run REFRESH FOREIGN SCHEMA."
+    return _kept_out(catalog, table, "SRC-020", "it", remedy)
+
+
+def _in_unseen(catalog: Catalog, table: TableIdentifier) -> Seen:
+    """A table of a namespace of which the connection is shown nothing."""
+    space = ".".join(table.namespace)
+    remedy = f"Grant the principal USE SCHEMA or BROWSE on {space}; if it is new, run REFRESH FOREIGN CATALOG."
+    if len(table.namespace) > 1:
+        remedy = "Unity Catalog shows namespaces of one level only: move it over a connection to that catalog."
+    return _kept_out(catalog, table, "SRC-021", f"anything of {space}", remedy)
+
+
+def _kept_out(catalog: Catalog, table: TableIdentifier, rule: str, what: str, remedy: str) -> Seen:
+    problem = f"{table} is in the catalog behind {catalog.name}, which does not show {what} to this connection."
+    finding = Finding(rule=rule, severity=Severity.BLOCKING, table=table, message=problem, remedy=remedy)
     return ForeignTable(identifier=table, problem=problem), (finding,)
 
 

@@ -48,6 +48,18 @@ def begun_source(site: Site, plan: MigrationPlan, table: TablePlan) -> LoadedTab
     return pinned_source(site, table, str(begun["source_metadata_location"])) if begun else None
 
 
+def source_to_copy(site: Site, plan: MigrationPlan, table: TablePlan, state: TableState) -> LoadedTable:
+    """Return the source as a run elsewhere was told to copy it, or its head when no such run is under way.
+
+    :raises ConfigurationError: IB-606 when a new copy would replace one that somebody wrote to.
+    """
+    begun = begun_source(site, plan, table)
+    if begun is not None:
+        return begun  # what stands under the staged name now is its run's
+    refuse_overwrite(site, plan, table, state)
+    return source_of(site, table)
+
+
 def pin(loaded: LoadedTable) -> dict[str, object]:
     """Return what a copy's events say of the source it is made of."""
     return {

@@ -18,8 +18,10 @@ from icebridge_provider.model.report import Finding, Severity
 from icebridge_provider.model.settings import Settings
 from icebridge_provider.planning.build import build_plan
 from icebridge_provider.planning.edited import check_folders, check_plan, renamed, settled
+from icebridge_provider.planning.preflight import advisory
 from icebridge_provider.planning.requests import check_request
 from icebridge_provider.ports import Catalog, Ledger
+from icebridge_provider.steps.consumer_names import check_names
 from icebridge_provider.steps.inventory import load_inventory, take_inventory
 from icebridge_provider.steps.lease import busy
 from icebridge_provider.steps.plan_context import WORKERS, context_for
@@ -45,18 +47,21 @@ def make_plan(
     since are noted in the ledger, and the copy takes the head it finds.
 
     :param inventory_id: a kept inventory to plan on; without it one is taken.
-    :raises ConfigurationError: IB-334 when the kept plan is for other connections.
+    :raises ConfigurationError: IB-334 when the kept plan is for other connections, IB-261 advisory_rules.
+    :raises PreflightFailed: IB-270 when it is to keep its consumers' names and cannot.
     :raises IceBridgeError: whatever refuses the whole plan, see :func:`icebridge_provider.planning.build.build_plan`.
     """
     if plan_id and plan_id in ledger.plans():
         return _kept(ledger, source, request, plan_id, actor)
     check_request(request, settings, plan_id)
+    softened = advisory(settings.advisory_rules)
     chosen = plan_id or new_plan_id(request, now)
     taken = inventory_id or take_inventory(source, ledger, actor, request.tables)["inventory_id"]
     inventory = load_inventory(ledger, str(taken))
-    context = context_for(inventory, request, source, target, chosen, now, ledger)
+    context = context_for(inventory, request, source, target, chosen, now, ledger, softened)
     plan = build_plan(inventory, request, context, chosen, now.isoformat(timespec="seconds"), settings)
     check_folders(plan)
+    check_names(plan, source)
     _keep(plan, ledger, actor)
     return plan
 

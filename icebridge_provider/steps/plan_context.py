@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache
@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from icebridge_provider import __version__
 from icebridge_provider.engines.local.faults import free_bytes
-from icebridge_provider.exceptions import IceBridgeError
+from icebridge_provider.exceptions import ConfigurationError, IceBridgeError
 from icebridge_provider.model.event import LedgerEvent, Outcome, Step
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.inventory import Inventory
@@ -19,6 +19,7 @@ from icebridge_provider.model.plan import CopyMethod, MigrationPlan, MigrationRe
 from icebridge_provider.planning.build import PlanContext, short_id, staged_name, targets_of
 from icebridge_provider.planning.candidate import Capabilities, Occupant, PreflightContext
 from icebridge_provider.planning.methods import DATABRICKS
+from icebridge_provider.planning.unity_facts import UnityFacts
 from icebridge_provider.ports import Catalog, Ledger
 from icebridge_provider.stores.local import local_path
 
@@ -37,6 +38,7 @@ _BY_KIND = {
         methods=DATABRICKS,
         applies_deletes=False,
         partition_transforms=False,
+        checks_summaries=True,
     ),
 }
 
@@ -49,26 +51,36 @@ def context_for(
     plan_id: str,
     now: datetime,
     ledger: Ledger | None = None,
+    advisory: frozenset[str] = frozenset(),
 ) -> PlanContext:
     """Read the target's state for the selected tables; only names that are taken are loaded.
 
     :param ledger: where the speed of earlier runs is looked up.
+    :param advisory: rules that only warn.
     :raises ConfigurationError: IB-230, IB-310, IB-311 from selection and mapping; IB-205 when the target does not tell
         where tables go.
     """
     names = targets_of(inventory, request)
     wanted = list(names.values())
-    locations = {table: target.location_for(table, short_id(plan_id)) for table in wanted}
+    locations = {table: _location(target, table, short_id(plan_id)) for table in wanted}
     staged = [staged_name(table, plan_id) for table in wanted]
+    occupants = _occupants(target, [*wanted, *staged])
     checks = PreflightContext(
         plan_id=plan_id,
         source_writable=source.writable(),
         target_writable=target.writable(),
-        occupants=_occupants(target, [*wanted, *staged]),
+        occupants=occupants,
         capabilities=capabilities_of(target),
         free_bytes=_free(locations.values()),
         reads_source=not request.allow_zero_copy or _reads_source(inventory, target),
         now_ms=int(now.timestamp() * 1000),
+        unity=_unity(
+            source,
+            target,
+            names,
+            [new for new, copy in zip(wanted, staged, strict=True) if {new, copy} & occupants.keys()],
+        ),
+        advisory=advisory,
     )
     return PlanContext(
         preflight=checks,
@@ -143,6 +155,21 @@ def _occupants(target: Catalog, wanted: Iterable[TableIdentifier]) -> dict[Table
         return {name: occupant for (name, _), occupant in zip(taken, found, strict=True)}
 
 
+def _unity(
+    source: Catalog,
+    target: Catalog,
+    names: Mapping[TableIdentifier, TableIdentifier],
+    there: Collection[TableIdentifier],
+) -> UnityFacts | None:
+    """What a Databricks workspace tells of places and sources, None for a target that is elsewhere."""
+    from icebridge_provider.catalogs.unity.catalog import UnityCatalog
+    from icebridge_provider.catalogs.unity.preflight import ask
+
+    if not isinstance(target, UnityCatalog) or target.is_foreign:
+        return None
+    return ask(source, target, names, there)
+
+
 def _taken(
     wanted: Iterable[TableIdentifier], listed: Iterable[TableIdentifier]
 ) -> Iterator[tuple[TableIdentifier, TableIdentifier]]:
@@ -158,11 +185,22 @@ def _occupant(target: Catalog, table: TableIdentifier) -> Occupant:
     try:
         loaded = target.load(table)
     except IceBridgeError as error:
-        if error.code != "IB-204":
+        if error.code not in {"IB-204", "IB-637"}:
             raise
-        return Occupant()  # an entry whose metadata is gone still has the name
+        told = error.facts  # an entry whose metadata is gone, or withheld because of masks, still has the name
+        return Occupant(plan_id=str(told.get("plan_id", "")), source=str(told.get("source", "")))
     properties: Mapping[str, str] = loaded.properties if loaded else {}
     return Occupant(plan_id=properties.get("icebridge.plan-id", ""), source=properties.get("icebridge.source", ""))
+
+
+def _location(target: Catalog, table: TableIdentifier, suffix: str) -> str:
+    """The new table's folder; empty for a name the target cannot hold, of which PRE-004 and PRE-030 speak."""
+    try:
+        return target.location_for(table, suffix)
+    except ConfigurationError as error:
+        if error.code != "IB-250":
+            raise
+        return ""
 
 
 def _free(locations: Iterable[str]) -> int | None:

@@ -14,9 +14,10 @@ from icebridge_provider.model.event import Outcome, State, Step, TableState
 from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.plan import CopyMethod, MigrationPlan, TablePlan
 from icebridge_provider.model.table import LoadedTable
-from icebridge_provider.planning.cutover import ARCHIVE
+from icebridge_provider.planning.cutover import ARCHIVE, TARGET
 from icebridge_provider.ports import Catalog, FileStore
 from icebridge_provider.steps.history import cut_over_at, purge_begun
+from icebridge_provider.steps.identity import id_of
 from icebridge_provider.steps.lease import HeldLease, lease_on
 from icebridge_provider.steps.paths import paths_of, plain
 from icebridge_provider.steps.site import Site
@@ -54,17 +55,6 @@ def purge_table(site: Site, plan: MigrationPlan, table: TablePlan, who: str) -> 
         return {**data, "already": False}
 
 
-def orphans(site: Site, plan: MigrationPlan) -> list[str]:
-    """Return staged tables of a plan that were left behind: rolled back or refused, yet still in the catalog."""
-    states = {state.table: state.state for state in site.ledger.states(plan.plan_id)}
-    over = {State.ROLLED_BACK, State.REFUSED, State.CUT_OVER, State.PURGED}
-    return [
-        str(table.staged)
-        for table in plan.tables
-        if states.get(str(table.source)) in over and site.target.load(table.staged) is not None
-    ]
-
-
 def _check(site: Site, table: TablePlan, state: TableState, who: str, ended: str) -> TableIdentifier:
     archived = next((action["inverse"]["table"] for action in state.applied if action["action"] == ARCHIVE), None)
     if state.state is not State.CUT_OVER or not who:
@@ -87,7 +77,7 @@ def _check(site: Site, table: TablePlan, state: TableState, who: str, ended: str
             remedy="Wait, or shorten [icebridge] purge_grace_days.",
             table=str(table.source),
         )
-    if site.target.load(table.target) is None:
+    if id_of(site, TARGET, table.target) is None:
         raise _only_copy(table, f"{table.target} is not in its catalog any more")
     return TableIdentifier.parse(archived)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from icebridge_provider.crash import side_effect
 from icebridge_provider.exceptions import IceBridgeError, TransientError
 from icebridge_provider.model import codec
 from icebridge_provider.model.event import Outcome, Step, TableState
@@ -14,9 +15,11 @@ from icebridge_provider.model.plan import MigrationPlan, TablePlan
 from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.ports import BatchEngine
 from icebridge_provider.steps.copy_outcome import MOVED, record_failure, result_of
+from icebridge_provider.steps.costs import refuse_overspent
 from icebridge_provider.steps.history import attempts, begun_copy
+from icebridge_provider.steps.jobs_table import mirror
 from icebridge_provider.steps.lease import HeldLease, lease_on
-from icebridge_provider.steps.pins import TO_COPY, begun_source, pin, refuse_overwrite, source_of
+from icebridge_provider.steps.pins import TO_COPY, pin, source_of, source_to_copy
 from icebridge_provider.steps.site import Site
 from icebridge_provider.strategies import job_for
 
@@ -29,13 +32,19 @@ def start_copies(site: Site, plan: MigrationPlan, tables: Sequence[TablePlan]) -
     A table whose preparation fails is left out: the step that looks at it alone says why.
 
     :raises TransientError: what the engine says when it cannot be reached.
+    :raises LimitExceeded: IB-337 when another run would cost more than the plan may.
     """
     if site.remote is None:
         return ""
+    if plan.request.max_cost is not None:
+        refuse_overspent(site, plan, _without_run(site, plan, tables))
     with ExitStack() as leases:
         prepared = [_prepared(site, plan, table, leases) for table in tables]
         jobs = [job for job in prepared if job is not None]
-        return _submit(site, site.remote, plan, jobs, Step.COPY).run_id if jobs else ""
+        run_id = _submit(site, site.remote, plan, jobs, Step.COPY).run_id if jobs else ""
+    if run_id:
+        mirror(site, plan, [table for table, _, _, _ in jobs])
+    return run_id
 
 
 def run_remotely(
@@ -59,6 +68,7 @@ def run_remotely(
     try:
         run_id = str(begun.get("run_id", ""))
         if not run_id:
+            refuse_overspent(site, plan, [table])
             run_id = _submit(site, remote, plan, [(table, job, token, held)], step).run_id
         ref = JobRef(engine=remote.name, token=token, run_id=run_id)
         result = result_of(job, _status(remote, job, ref), run_id)
@@ -71,6 +81,14 @@ def run_remotely(
     return data
 
 
+def _without_run(site: Site, plan: MigrationPlan, tables: Sequence[TablePlan]) -> list[TablePlan]:
+    """Return the tables for which a run is to be started."""
+    states = {state.table: state.state for state in site.ledger.states(plan.plan_id)}
+    wanted = [table for table in tables if states.get(str(table.source)) in TO_COPY]
+    begun = (begun_copy(site.ledger.events(plan.plan_id, str(table.source))) or {} for table in wanted)
+    return [table for table, pin_of in zip(wanted, begun, strict=True) if not pin_of.get("run_id")]
+
+
 def _prepared(site: Site, plan: MigrationPlan, table: TablePlan, leases: ExitStack) -> Job | None:
     key = str(table.source)
     state = site.ledger.state(plan.plan_id, key)
@@ -79,12 +97,19 @@ def _prepared(site: Site, plan: MigrationPlan, table: TablePlan, leases: ExitSta
         return None
     try:
         held = leases.enter_context(lease_on(site, table))
-        refuse_overwrite(site, plan, table, state)
-        loaded = begun_source(site, plan, table) or source_of(site, table)
+        loaded = _once_more(lambda: source_to_copy(site, plan, table, state))
     except IceBridgeError:
         return None
     job, token, _ = _begin(site, plan, table, held, loaded, Step.COPY)
     return table, job, token, held
+
+
+def _once_more(call: Callable[[], LoadedTable]) -> LoadedTable:
+    """Call, and again after what may pass: a table that is left out costs a cluster of its own later."""
+    try:
+        return call()
+    except TransientError:
+        return call()
 
 
 def _begin(
@@ -111,6 +136,7 @@ def _begin(
 
 
 def _submit(site: Site, remote: BatchEngine, plan: MigrationPlan, jobs: Sequence[Job], step: Step) -> JobRef:
+    _make_namespaces(site, jobs)
     for _, _, _, held in jobs:
         site.take_commit()
         held.keep(now=True)
@@ -118,6 +144,13 @@ def _submit(site: Site, remote: BatchEngine, plan: MigrationPlan, jobs: Sequence
     for table, _, _, held in jobs:
         site.record(plan.plan_id, str(table.source), step, Outcome.PROGRESS, {"run_id": ref.run_id}, held.lease)
     return ref
+
+
+def _make_namespaces(site: Site, jobs: Sequence[Job]) -> None:
+    """Make the places of the copies, once each; the engine makes none."""
+    for namespace in dict.fromkeys(table.target.namespace for table, _, _, _ in jobs):
+        with side_effect("copy.make_namespace"):
+            site.target.create_namespace(namespace)
 
 
 def _status(remote: BatchEngine, job: JobSpec, ref: JobRef) -> JobStatus:

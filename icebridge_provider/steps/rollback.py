@@ -12,6 +12,7 @@ from icebridge_provider.model.identifier import TableIdentifier
 from icebridge_provider.model.plan import MigrationPlan, TablePlan
 from icebridge_provider.steps.actions import undo
 from icebridge_provider.steps.history import purge_begun, was_in_use
+from icebridge_provider.steps.identity import load_unless_withheld
 from icebridge_provider.steps.lease import HeldLease, lease_on
 from icebridge_provider.steps.leftovers import is_as_copied
 from icebridge_provider.steps.site import Site
@@ -24,8 +25,9 @@ def rollback_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[st
 
     The source comes first: it has its name and its readers again before the copy gives up its own.
 
-    :returns: ``undone`` (actions), ``kept`` (the staged name, when the copy was in use), ``already``, and ``without``
-        (principals that do not exist any more, whose grants are not back), if there are such.
+    :returns: ``undone`` (actions), ``kept`` (the staged name, when the copy was in use), ``already``, and, if there
+        are such, ``without`` (principals that do not exist any more, whose grants are not back) and ``protected``
+        (filters, masks and policies that stay on the kept copy because somebody may read it).
     :raises ConfigurationError: IB-630 when the purge of the archived source was begun: then there is nothing to go
         back to.
     """
@@ -43,29 +45,35 @@ def rollback_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[st
         if state.state in NOTHING_TO_UNDO and not state.applied and state.intent is None:
             return {"undone": [], "already": True}
         site.record(plan.plan_id, key, Step.ROLLBACK, Outcome.STARTED, {"from": state.state.value}, held.lease)
-        undone, without = _undo_all(site, plan, table, state, held)
+        undone, told = _undo_all(site, plan, table, state, held)
         kept = _kept(site, plan, table, events, state)
         if not kept:
             _remove_copy(site, plan, table, held)
-        data: dict[str, object] = {"undone": undone, "kept": kept, **({"without": without} if without else {})}
+        data: dict[str, object] = {"undone": undone, "kept": kept, **told}
         site.record(plan.plan_id, key, Step.ROLLBACK, Outcome.DONE, data, held.keep(now=True))
         return {**data, "already": False}
 
 
 def _undo_all(
     site: Site, plan: MigrationPlan, table: TablePlan, state: TableState, held: HeldLease
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], dict[str, list[str]]]:
     begun = [state.intent] if state.intent else []
-    undone, without = [], set[str]()
+    undone, told = [], dict[str, set[str]]()
     for action in [*begun, *reversed(state.applied)]:
-        without.update(undo(site, plan, table, action, held))
+        for what, names in undo(site, plan, table, action, held).items():
+            told.setdefault(what, set()).update(names)
         undone.append(str(action["action"]))
-    return undone, sorted(without)
+    return undone, {what: sorted(names) for what, names in told.items()}
 
 
 def _kept(site: Site, plan: MigrationPlan, table: TablePlan, events: Iterable[LedgerEvent], state: TableState) -> str:
-    """Return the staged name when what it names was in use or written: it may hold rows that exist nowhere else."""
-    staged = site.target.load(table.staged)
+    """Return the staged name when what it names was in use or written: it may hold rows that exist nowhere else.
+
+    A copy whose metadata is withheld cannot be told to be as it was copied, and somebody may read it: it is kept.
+    """
+    staged, withheld = load_unless_withheld(site, table.staged)
+    if withheld:
+        return str(table.staged)
     if staged is None or staged.properties.get("icebridge.plan-id") != plan.plan_id:
         return ""
     if was_in_use(events):
@@ -82,9 +90,11 @@ def _remove_copy(site: Site, plan: MigrationPlan, table: TablePlan, held: HeldLe
     if ours:
         with side_effect("rollback.drop_staged"):
             site.target.drop_entry(table.staged)
-    elif any(_lives_in(site, name, table.location) for name in site.target.tables(table.target.namespace)):
+    if not table.location:
+        return  # a catalog that chooses folders deletes their files too
+    if not ours and any(_lives_in(site, name, table.location) for name in site.target.tables(table.target.namespace)):
         return  # somebody gave the copy another name
-    if not table.location or _lives_in(site, table.target, table.location):
+    if _lives_in(site, table.target, table.location):
         return
     store = site.target.store()
     for location, _ in list(store.list(table.location)):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from icebridge_provider.model.event import Actor, LedgerEvent, Outcome, Step
 from icebridge_provider.model.settings import Settings
-from icebridge_provider.ports import BatchEngine, Catalog, Engine, Lease, Ledger, Progress, Signer
+from icebridge_provider.ports import BatchEngine, Catalog, Engine, JobsTable, Lease, Ledger, Progress, Signer
 
 
 def _now() -> datetime:
@@ -31,6 +31,7 @@ class Site:
 
     ``owner`` is unique to this process: leases are held in its name. ``take_commit`` waits for the right to make one
     more catalog commit (see state/governor.py). ``remote`` copies instead of ``engine`` where an engine elsewhere does.
+    ``jobs_table`` is where progress is written as well, for people who ask for it.
     """
 
     source: Catalog
@@ -44,6 +45,7 @@ class Site:
     owner: str = field(default_factory=_owner)
     take_commit: Callable[[], object] = _no_limit
     remote: BatchEngine | None = None
+    jobs_table: JobsTable | None = None
 
     def record(
         self,

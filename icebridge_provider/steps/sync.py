@@ -30,10 +30,12 @@ def sync_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, A
         state = site.ledger.state(plan.plan_id, key)
         if state.state not in TO_SYNC:
             return {"moved": False, "state": state.state.value}
-        loaded = begun_source(site, plan, table) or source_of(site, table)
+        begun = begun_source(site, plan, table)
+        loaded = begun or source_of(site, table)
         if loaded.metadata_location == state.copy["source_metadata_location"]:
             return {"moved": False, "state": state.state.value}
-        refuse_overwrite(site, plan, table, state)
+        if begun is None:
+            refuse_overwrite(site, plan, table, state)
         return run_copy(site, plan, table, held, state, loaded, Step.SYNC)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from icebridge_provider.engines.local.engine import store_of
@@ -15,11 +15,13 @@ from icebridge_provider.steps.copy_outcome import record_failure
 from icebridge_provider.steps.lease import lease_on
 from icebridge_provider.steps.pins import pinned_source
 from icebridge_provider.steps.site import Site
+from icebridge_provider.steps.target_reader import Reading, limits_on, read_copy
 from icebridge_provider.steps.verdicts import keep_report, keep_verdict, report_key
-from icebridge_provider.validation import byte_report, differing_buckets, fingerprint_report
+from icebridge_provider.validation import byte_report, compare_fingerprints, differing_buckets, fingerprint_report
 
 PROVEN = frozenset({State.VALIDATED, State.AWAITING_APPROVAL, State.CUTTING_OVER, State.CUT_OVER, State.PURGED})
 SHOWN = 5
+AGREE = "the files of the copy hold the source's rows: SQL shows others, by a filter, a mask or the engine"
 
 
 def validate_table(site: Site, plan: MigrationPlan, table: TablePlan) -> dict[str, Any]:
@@ -81,35 +83,54 @@ def _report(site: Site, table: TablePlan, copy: Mapping[str, Any]) -> Validation
 
 
 def _fingerprints(site: Site, table: TablePlan, copy: Mapping[str, Any]) -> ValidationReport:
-    from icebridge_provider.engines.fingerprint.drilldown import differing_rows
     from icebridge_provider.engines.fingerprint.reader import fingerprint
 
-    before, after = pinned_source(site, table, str(copy["source_metadata_location"])), _staged(site, table)
-    stores = store_of(site.source, before), store_of(site.target, after)
-    left = fingerprint(before, stores[0], copy["source_snapshot_id"])
-    right = fingerprint(after, stores[1], after.current_snapshot_id)
-    buckets = differing_buckets(left, right)
-    rows: tuple[Mapping[str, Any], ...] = ()
-    if buckets:
-        rows = differing_rows(
-            before, stores[0], copy["source_snapshot_id"], after, stores[1], after.current_snapshot_id, buckets,
-            show_values=site.settings.show_values,
-        )  # fmt: skip
+    before = pinned_source(site, table, str(copy["source_metadata_location"]))
+    left = fingerprint(before, store_of(site.source, before), copy["source_snapshot_id"])
+    right = read_copy(site, table)
     return fingerprint_report(
-        table=table.source, target=table.target, source=left, target_fingerprint=right, differences=rows
+        table=table.source,
+        target=table.target,
+        source=left,
+        target_fingerprint=right.found,
+        differences=_differences(site, table, before, left, right),
+        readers=right.readers(),
     )
 
 
-def _staged(site: Site, table: TablePlan) -> LoadedTable:
-    loaded = site.target.load(table.staged)
-    if loaded is None:
-        raise ValidationFailed(
-            "IB-604",
-            f"The copy {table.staged} is gone from its catalog.",
-            remedy="Somebody dropped it. Roll the table back and run the migration again.",
-            table=str(table.source),
-        )
-    return loaded
+def _differences(
+    site: Site, table: TablePlan, before: LoadedTable, left: Fingerprint, right: Reading
+) -> list[Mapping[str, Any]]:
+    """Name what limits a reader of either side, and up to 100 rows; nothing when the fingerprints are the same."""
+    if all(check.passed for check in compare_fingerprints(left, right.found)):
+        return []
+    sides = ((site.source, table.source), (site.target, table.staged))
+    limits = [
+        {"kind": "policy", "on": str(name), "policy": one}
+        for catalog, name in sides
+        for one in limits_on(catalog, name)
+    ]
+    return [*limits, *_rows(site, before, left, right)]
+
+
+def _rows(site: Site, before: LoadedTable, left: Fingerprint, right: Reading) -> Sequence[Mapping[str, Any]]:
+    """Look for the rows in the files of both sides: SQL does not tell where a row lies."""
+    from icebridge_provider.engines.fingerprint.drilldown import differing_rows
+
+    after, buckets = right.loaded, differing_buckets(left, right.found)
+    if not buckets:
+        return ()
+    try:
+        rows = differing_rows(
+            before, store_of(site.source, before), left.snapshot_id,
+            after, store_of(site.target, after), after.current_snapshot_id, buckets,
+            show_values=site.settings.show_values,
+        )  # fmt: skip
+    except IceBridgeError as error:
+        if not right.by_sql:
+            raise
+        return ({"kind": "files unread", "why": str(error)},)
+    return rows or (({"kind": "files agree", "why": AGREE},) if right.by_sql else ())
 
 
 def _verdict(site: Site, plan: MigrationPlan, report: ValidationReport, copy: Mapping[str, Any]) -> dict[str, object]:
@@ -126,6 +147,7 @@ def _verdict(site: Site, plan: MigrationPlan, report: ValidationReport, copy: Ma
         "crc_sum": found.crc_sum if found else None,
         "crc_xor": found.crc_xor if found else None,
         "checks": len(report.checks),
+        "readers": dict(report.readers),
         "report": report_key(plan.plan_id, report.table),
         "at": site.now().isoformat(timespec="seconds"),
     }

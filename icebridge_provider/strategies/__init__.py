@@ -68,6 +68,7 @@ def _job(method: CopyMethod, table: TablePlan, loaded: LoadedTable) -> JobSpec:
         properties=table.properties,
         columns=_columns(loaded),
         partition_by=_partition_columns(loaded),
+        wave=table.wave,
     )
 
 

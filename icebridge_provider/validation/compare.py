@@ -74,10 +74,12 @@ def fingerprint_report(
     target_fingerprint: Fingerprint,
     differences: Iterable[Mapping[str, Any]] = (),
     checks: Iterable[Check] = (),
+    readers: Mapping[str, str] | None = None,
 ) -> ValidationReport:
     """Return the verdict on a re-encoded table; its ``fingerprint`` is the source's.
 
     :param checks: further checks to stand beside those of the fingerprints.
+    :param readers: who read ``source`` and ``target``.
     """
     return ValidationReport(
         table=table,
@@ -88,6 +90,7 @@ def fingerprint_report(
         checks=(*compare_fingerprints(source, target_fingerprint), *checks),
         fingerprint=source,
         differences=tuple(differences),
+        readers=readers or {},
     )
 
 

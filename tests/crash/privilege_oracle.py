@@ -99,6 +99,17 @@ class Oracle:
                     was = f"{principal} holds {here.get(principal)} on {self._world.name_of(uuid)}"
                     self.said.append(f"I6 {was}, not {there.get(principal)}")
 
+        self.said += self._differently_protected(wanted)
+
+    def _differently_protected(self, wanted: World) -> Iterator[str]:
+        """Filters, masks, policies and tags are as they were; what was put on a copy that has readers stays."""
+        for uuid in (OLD, NEW):
+            here, there = self._world.name_of(uuid), wanted.name_of(uuid)
+            if not here or not there or (uuid == NEW and self._world.opened(here)):
+                continue
+            if _limits(self._world, here) != _limits(wanted, there):
+                yield f"{here} has {_limits(self._world, here)} on it, not {_limits(wanted, there)}"
+
     def granted_before(self, name: str) -> set[str]:
         """Principals that were granted SELECT on a table itself at the beginning."""
         held = self._begun.grants_on(name)
@@ -139,10 +150,20 @@ def _held(world: World, uuid: str) -> dict[str, set[str]]:
     return {one: what for one, what in world.grants_on(world.name_of(uuid)).items() if what}
 
 
+def _limits(world: World, name: str) -> object:
+    """What stands on a table itself and limits or describes it."""
+    row, on = world.state.tables[name], Securable("TABLE", name)
+    columns = [(column.name, column.mask, dict(column.tags)) for column in row.columns]
+    own = sorted((policy.name, policy.type, policy.to) for policy in world.state.policies if policy.on == on)
+    return row.comment, row.row_filter, dict(row.tags), columns, own
+
+
 def _others(world: World) -> object:
     """What is no business of a cut-over: everything but grants on the two tables."""
     ours = {Securable("TABLE", name) for name in (SOURCE_NAME, STAGED_NAME, TARGET_NAME, world.name_of(OLD))}
     grants = {key: held for key, held in world.state.grants.items() if key not in ours and held}
     owners = [privileges.owner_of(world.state, Securable("TABLE", name)) for name in ("f.s.n", "m.s.n")]
     rows = [world.state.tables[name].owner for uuid in (OLD, NEW) if (name := world.name_of(uuid))]
-    return grants, owners, rows[:1], [(one.name, one.type, one.to) for one in world.state.policies]
+    policies = [(one.name, one.type, one.to) for one in world.state.policies if one.on not in ours]
+    source = [_limits(world, name) for name in [world.name_of(OLD)] if name]
+    return grants, owners, rows[:1], policies, source

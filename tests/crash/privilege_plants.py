@@ -54,6 +54,20 @@ def _only_applied(real: Any) -> Any:
     return lambda site, plan, table, state, held: real(site, plan, table, replace(state, intent=None), held)
 
 
+def _without_protect(listed: list[Any]) -> list[Any]:
+    return [item for item in listed if item["action"] != "protect"]
+
+
+def _bared_first(real: Any) -> Any:
+    """What protects the copy is taken off it before its readers are."""
+
+    def undo_all(site: Any, plan: Any, table: Any, state: Any, held: Any) -> Any:
+        ordered = sorted(state.applied, key=lambda action: action["action"] == "protect")
+        return real(site, plan, table, replace(state, applied=tuple(ordered)), held)
+
+    return undo_all
+
+
 def _names_ignored(_: Any) -> Any:
     return lambda policy: policy.kind.value
 
@@ -63,21 +77,25 @@ PLANTS: dict[str, Plant] = {
     "what is inherited is forgotten": (privileges, "_stays_readable", _none),
     "who cannot enter is carried over": (privileges, "_lacking", _any_way_in),
     "who reads the copy is not looked at": (privileges, "exposed", _none),
-    "filters and masks are not looked at": (privileges, "_unequal_protections", _none),
+    "filters and masks are not put on": (cut_over, "actions", _reordered(_without_protect)),
+    "filters and masks are put on last": (cut_over, "actions", _reordered(_before("protect", "publish"))),
+    "filters and masks come off first": (rollback, "_undo_all", _bared_first),
+    "filters and masks come off a copy with readers": (actions, "readers_of", lambda _: lambda *_: {}),
     "policies are not looked at": (privileges, "_unequal_policies", _none),
-    "policies are compared by kind": (privileges, "_policy", _names_ignored),
+    "policies are compared by kind": (privileges, "words", _names_ignored),
     "conditions are not looked at": (privileges, "_unequal_conditions", _none),
     "ALL PRIVILEGES is not SELECT": (privileges, "READS", _all_privileges_are_not_select),
     "break before make": (cut_over, "actions", _reordered(_before("revoke", "grant"))),
     "revoke before publish": (cut_over, "actions", _reordered(_before("revoke", "publish"))),
     "the inverse takes too much": (cutover, "inverse", _blind_inverse),
-    "nothing is given back": (actions, "_reverse", lambda _: lambda *_: []),
+    "nothing is given back": (actions, "_reverse", lambda _: lambda *_: {}),
     "nobody looks again": (cut_over, "check_access", _nothing),
     "nothing is undone": (cut_over, "_go_back", _nothing),
     "a principal that is gone stops the rollback": (actions, "NO_PRINCIPAL", lambda _: "IB-000"),
     "what was begun is forgotten": (rollback, "_undo_all", _only_applied),
 }
 WHERE = {
+    "filters and masks come off a copy with readers": "disturbed",
     "nobody looks again": "disturbed",
     "nothing is undone": "disturbed",
     "a principal that is gone stops the rollback": "gone",

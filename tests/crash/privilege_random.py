@@ -37,6 +37,8 @@ def random_world(seed: int, troubles: int | None = None) -> World:
         _noise(world, rng)
     if rng.random() < 0.5:
         _equal_policies(world, rng)
+    if rng.random() < 0.5:
+        _protections(world, rng)
     chosen = rng.choice((0, 0, 0, 1, 1, 2))
     for trouble in rng.sample(TROUBLES, chosen if troubles is None else troubles):
         trouble(world, rng)
@@ -145,21 +147,34 @@ def _policy(rng: Random, kind: str, on: Securable, for_type: str = "TABLE", *, w
 
 
 def _equal_policies(world: World, rng: Random) -> None:
-    """The same limits on both tables."""
-    state, when = world.state, rng.choice(("", "", "hasTag('pii')"))
+    """The same limits on both tables; where they look at tags, the copy may be without those that the source has."""
+    state, kind = world.state, rng.choice(("DENY", "DENY", "ROW_FILTER", "COLUMN_MASK"))
+    when = "" if kind == "DENY" and rng.random() < 0.7 else "hasTag('pii')"
     if when:
-        for side, name in zip(SIDES, (SOURCE_NAME, STAGED_NAME), strict=True):
-            row = rng.choice((state.tables[name], state.tables[name], state.schemas[f"{side}.s"]))
-            row.tags["pii"] = ""
-    kind = rng.choice(("DENY", "DENY", "ROW_FILTER", "COLUMN_MASK"))
+        row = rng.choice((state.tables[SOURCE_NAME], state.tables[SOURCE_NAME], state.schemas["f.s"]))
+        row.tags["pii"] = ""
+    if kind == "DENY" and rng.random() < 0.5:
+        rng.choice((state.tables[STAGED_NAME], state.schemas["m.s"])).tags["pii"] = ""
     for_type = rng.choice(("TABLE", "SCHEMA", "CATALOG")) if kind == "DENY" and not when else "TABLE"
     made = _policy(rng, kind, Securable("CATALOG", "f"), for_type, when=when)
     twin = copy.copy(made)
     twin.on = Securable("CATALOG", "m")
     state.policies += [made, twin]
-    if rng.random() < 0.3:
-        for name in (SOURCE_NAME, STAGED_NAME):
-            state.tables[name].row_filter = Policing(function_name="m.gov.rows", columns=("id",))
+
+
+def _protections(world: World, rng: Random) -> None:
+    """What stands on the source alone, and is put on the copy before anybody reads it."""
+    state, row = world.state, world.state.tables[SOURCE_NAME]
+    if rng.random() < 0.5:
+        row.row_filter = Policing(function_name="m.gov.rows", columns=("id",))
+    for column in row.columns:
+        if rng.random() < 0.4:
+            column.mask = Policing(function_name="m.gov.stars", columns=rng.choice(((), ("id",))))
+    if rng.random() < 0.4:
+        kind, on = rng.choice(("DENY", "ROW_FILTER", "COLUMN_MASK")), Securable("TABLE", SOURCE_NAME)
+        state.policies.append(_policy(rng, kind, on, when=rng.choice(("", "hasTag('pii')"))))
+        row.tags.setdefault("pii", "")
+    row.comment = rng.choice(("", "orders, one line each"))
 
 
 # Trouble
@@ -208,9 +223,13 @@ def _unequal_tags(world: World, rng: Random) -> None:
         made.name, made.to, made.excepted = "secrets", (rng.choice(USERS), *GROUPS), ()
         world.state.policies.append(made)
     world.state.policies[-1].type = world.state.policies[-2].type
+    if rng.random() < 0.5:  # the copy inherits another value, which hides nothing
+        for policy in world.state.policies[-2:]:
+            policy.when = "hasTagValue('secret', 'yes')"
+        world.state.schemas["m.s"].tags["secret"] = "no"
     first, last = world.state.policies[-2:]
     last.privileges, last.function_name, last.to = first.privileges, first.function_name, first.to
-    world.state.tables[SOURCE_NAME].tags["secret"] = ""
+    world.state.tables[SOURCE_NAME].tags["secret"] = "yes"
 
 
 def _unequal_mask(world: World, rng: Random) -> None:
@@ -255,7 +274,11 @@ def human_change(world: World, rng: Random) -> Change:
     uuid = rng.choice((UUIDS[SOURCE_NAME], UUIDS[STAGED_NAME]))
     held = world.grants_on(world.name_of(uuid))
     takers = sorted(held.keys() - {COPIER})
-    match rng.randrange(5):
+    match rng.randrange(7):
+        case 5:
+            return "bare", uuid
+        case 6:
+            return "limit", uuid
         case 0 | 1:
             return "grant", uuid, _somebody(rng), rng.choice(("SELECT", "ALL_PRIVILEGES", "MODIFY"))
         case 2 if takers:
@@ -279,5 +302,13 @@ def make_change(world: World, change: Change) -> None:
         case ("policy", uuid, kind, seed):
             on = Securable("TABLE", world.name_of(uuid))
             state.policies.append(_policy(Random(seed), kind, on))
+        case ("bare", uuid):
+            row = state.tables[world.name_of(uuid)]
+            row.row_filter = None
+            for column in row.columns:
+                column.mask = None
+        case ("limit", uuid):
+            for column in state.tables[world.name_of(uuid)].columns[:1]:
+                column.mask = Policing(function_name="m.gov.somebodys")
         case ("above", side, who):
             give(state, "SCHEMA", f"{side}.s", who, "SELECT", "USE_SCHEMA")

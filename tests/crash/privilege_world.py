@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from icebridge_provider.exceptions import ConfigurationError, TransientError
-from icebridge_provider.model.access import Grant, GrantChange, Policy, PolicyKind, TableAccess
+from icebridge_provider.model.access import Grant, GrantChange, TableAccess
 from icebridge_provider.model.identifier import TableIdentifier
+from icebridge_provider.model.protection import Limit, Policy, PolicyKind, ProtectionChange
 from icebridge_provider.model.table import LoadedTable
 from tests.peers.databricks import privileges
-from tests.peers.databricks.model import Policing, PolicyRow, Securable, State
+from tests.peers.databricks.model import ColumnRow, Policing, PolicyRow, Securable, State, TableRow
 
 COPIER = "copier"
 SOURCE_NAME, STAGED_NAME, TARGET_NAME = "f.s.t", "m.s.t__icebridge_w", "m.s.t"
 CONNECTIONS = {"src": "f", "dst": "m"}
 View = tuple[Any, ...]
+_MAKES = ("name", "type", "for_type", "to", "excepted", "privileges", "function_name", "on_column", "using", "when")
 
 
 @dataclass(kw_only=True)
@@ -52,6 +55,22 @@ class World:
             return None
         found = privileges.policed(self.state, name, user)
         return (tuple(sorted(found.filters)), tuple(sorted(found.masks.items())))
+
+    def withholds(self, name: str) -> bool:
+        """Whether a table's metadata is no longer given away: filters or masks stand on it."""
+        found = privileges.policies_on(self.state, Securable("TABLE", name))
+        return self.state.tables[name].policed or any(one.type in {"ROW_FILTER", "COLUMN_MASK"} for one in found)
+
+    def opened(self, name: str) -> bool:
+        """Whether anybody but its owner holds, or inherits, what reading a table takes."""
+        on, owner = Securable("TABLE", name), self.state.tables[name].owner
+        held = {
+            one.principal
+            for one in privileges.standings(self.state, on)
+            if one.privilege in {"SELECT", "ALL_PRIVILEGES"}
+        }
+        given = {who for one in self.state.policies if one.type == "GRANT" for who in one.to}
+        return bool((held | given) - {owner})
 
     def grants_on(self, name: str) -> dict[str, set[str]]:
         return self.state.grants.setdefault(Securable("TABLE", name), {})
@@ -100,6 +119,8 @@ class WorldCatalog:
         held = self.world.files.get(self.full(table))
         if held is None:
             return None
+        if self.name == "dst" and self.world.withholds(self.full(table)):
+            raise ConfigurationError("IB-637", f"{table} is not read from outside.", remedy="Take them off.")
         return LoadedTable(identifier=table, metadata_location=held["at"], metadata=held)
 
     def tables(self, namespace: tuple[str, ...]) -> list[TableIdentifier]:
@@ -146,7 +167,7 @@ class WorldAccess:
     def writable(self) -> bool:
         return not self.catalog.read_only
 
-    def access_of(self, table: TableIdentifier) -> TableAccess:
+    def access_of(self, table: TableIdentifier, tags_of: Collection[str] = ()) -> TableAccess:
         name = self.catalog.full(table)
         row = self.world.state.tables.get(name)
         if row is None:
@@ -155,16 +176,71 @@ class WorldAccess:
         columns = {column.name: column for column in row.columns}
         return TableAccess(
             table=name,
+            table_id=self.world.files[name]["table-uuid"],
             owner=row.owner,
             grants=grants,
             policies=tuple(self._policies(name)),
             row_filter=_shown(row.row_filter),
-            masks={column: _shown(found.mask) for column, found in columns.items() if found.mask},
+            masks={column: limit for column, found in columns.items() if (limit := _shown(found.mask))},
             comment=row.comment,
             tags=privileges._tags(self.world.state, _table(name)),
             column_tags={column: dict(found.tags) for column, found in columns.items() if found.tags},
-            groups=self._groups(grants) if self.world.tells_groups else {},
         )
+
+    def id_of(self, table: TableIdentifier) -> str | None:
+        held = self.world.files.get(self.catalog.full(table))
+        return None if held is None else str(held["table-uuid"])
+
+    def mark(self, table: TableIdentifier) -> str:
+        held = self.world.files.get(self.catalog.full(table))
+        if held is None:
+            raise ConfigurationError("IB-243", f"{table} is gone.", remedy="Look for it.")
+        return str(held["at"])
+
+    def commits_since(self, table: TableIdentifier, mark: str) -> list[str]:
+        there = self.mark(table)
+        return [] if there == mark else [there]
+
+    def groups_of(self, principals: Collection[str], among: Collection[str]) -> dict[str, tuple[str, ...]]:
+        if not self.world.tells_groups:
+            return {}
+        inside = {one: privileges.identities_of(self.world.state, one) - {one} for one in principals}
+        return {one: tuple(sorted(groups & set(among))) for one, groups in inside.items()}
+
+    def protect(self, table: TableIdentifier, change: ProtectionChange) -> None:
+        """One statement after the other: the world is looked at, and an answer may be lost, after each."""
+        name = self.catalog.full(table)
+        if not self.writable() or not privileges.may_manage(self.world.state, _table(name), COPIER):
+            raise ConfigurationError("IB-241", f"The copier may not protect {name}.", remedy="GRANT MANAGE.")
+        row, policies = self.world.state.tables[name], self.world.state.policies
+        for policy in change.remove.policies:
+            policies[:] = [one for one in policies if (one.on, one.name) != (_table(name), policy.name)]
+            self.world.after_change()
+        for tag in change.add.tags:
+            _tags_of(row, tag.column)[tag.name] = tag.value
+            self.world.after_change()
+        if change.remove.row_filter and not change.add.row_filter:
+            row.row_filter = None
+            self.world.after_change()
+        for mask in change.remove.masks:
+            _column(row, mask.column).mask = None
+            self.world.after_change()
+        for tag in change.remove.tags:
+            _tags_of(row, tag.column).pop(tag.name, None)
+            self.world.after_change()
+        for mask in change.add.masks:
+            _column(row, mask.column).mask = _policing(mask.limit)
+            self.world.after_change()
+        if change.add.row_filter:
+            row.row_filter = _policing(change.add.row_filter)
+            self.world.after_change()
+        for policy in change.add.policies:
+            if not any((one.on, one.name) == (_table(name), policy.name) for one in policies):
+                policies.append(_row(policy, _table(name)))
+            self.world.after_change()
+        if change.add.comment != change.remove.comment:
+            row.comment = change.add.comment
+            self.world.after_change()
 
     def _policies(self, name: str) -> Iterator[Policy]:
         state = self.world.state
@@ -175,12 +251,6 @@ class WorldAccess:
             for row in standing if self.world.tells_all_policies else privileges.policies_on(state, step):
                 if step.kind == "TABLE" or row.type in {"DENY", "GRANT"}:
                     yield _policy(row)
-
-    def _groups(self, grants: Sequence[Grant]) -> dict[str, tuple[str, ...]]:
-        return {
-            one.principal: tuple(sorted(privileges.identities_of(self.world.state, one.principal) - {one.principal}))
-            for one in grants
-        }
 
     def change(self, table: TableIdentifier, changes: Sequence[GrantChange]) -> None:
         name = self.catalog.full(table)
@@ -203,8 +273,25 @@ def _table(name: str) -> Securable:
     return Securable("TABLE", name)
 
 
-def _shown(policing: Policing | None) -> str:
-    return f"{policing.function_name}({', '.join(policing.columns)})" if policing else ""
+def _shown(policing: Policing | None) -> Limit | None:
+    return Limit(function=policing.function_name, columns=policing.columns) if policing else None
+
+
+def _policing(limit: Limit) -> Policing:
+    return Policing(function_name=limit.function, columns=limit.columns)
+
+
+def _column(row: TableRow, name: str) -> ColumnRow:
+    return next(column for column in row.columns if column.name == name)
+
+
+def _tags_of(row: TableRow, column: str) -> dict[str, str]:
+    return _column(row, column).tags if column else row.tags
+
+
+def _row(policy: Policy, on: Securable) -> PolicyRow:
+    given = json.loads(policy.definition)
+    return PolicyRow(**{key: tuple(item) if isinstance(item, list) else item for key, item in given.items()}, on=on)
 
 
 def _policy(row: PolicyRow) -> Policy:
@@ -219,4 +306,5 @@ def _policy(row: PolicyRow) -> Policy:
         function=row.function_name,
         columns=tuple(filter(None, (row.on_column, *row.using))),
         when=when,
+        definition=json.dumps({key: getattr(row, key) for key in _MAKES}),
     )

@@ -18,7 +18,7 @@ LAYERS = ("steps", "engines", "state")  # stores and catalogs are what the ports
 # Methods of ports (and of what stands behind them) that change something, by the names of what they are called on.
 CATALOG = {"create_namespace", "register", "rename", "drop_entry", "set_properties"}
 CATALOGS = {"catalog", "source", "target"}
-GRANTS = {"change"}
+GRANTS = {"change", "protect"}
 FILES = {"write", "delete"}
 STORES = {"store", "target", "stores"}
 DATABASE = {"insert", "update", "delete", "upsert", "insert_once"}

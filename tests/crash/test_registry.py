@@ -30,6 +30,7 @@ def test_what_is_allowed_is_still_there() -> None:
         "def copy(store):\n    with side_effect('x'):\n        def later():\n            store.delete(1)",
         "def copy(site):\n    site.target.drop_entry(1)",
         "def grant(site):\n    site.target.access.change(1, 2)",
+        "def protect(access):\n    access.protect(1, 2)",
         FREE + "def one(s):\n    with side_effect('x'):\n        free(s)\ndef two(s):\n    free(s)",
         "import os\ndef f():\n    os.replace(1, 2)",
         "import sqlalchemy as sa\ndef f(c):\n    c.execute(sa.insert(T))",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +41,12 @@ def test_many_share_tasks_by_number_and_bytes() -> None:
     made = batches(tables(1, 1, 1, 1, 1, 60, 60, 500, 10), FEW, 1000)
     assert sizes_of(made) == [4, 2, 1, 1, 1]
     assert made[0]["caption"] == "lake.t00 and 3 more"
+
+
+def test_tables_that_a_cluster_copies_share_its_run_however_few_and_large() -> None:
+    chosen = [replace(table, method=CopyMethod.DEEP_CLONE) for table in tables(10**12, 1, 1, 1, 1)]
+    assert sizes_of(batches(chosen[:2], FEW, 1000)) == [2]
+    assert sizes_of(batches(chosen, FEW, 1000)) == [4, 1]
 
 
 @given(st.lists(st.integers(0, 200), max_size=40), st.integers(1, 12))

@@ -66,7 +66,7 @@ def test_every_param_can_be_filled_in_by_a_stranger(dags: dict[str, Any]) -> Non
 def test_the_migration_form_has_every_field_of_a_request(dags: dict[str, Any]) -> None:
     asked = {
         "source_conn_id", "target_conn_id", "tables", "method", "mapping", "accept_losses", "approval",
-        "allow_zero_copy", "max_cost", "deadline", "cutover_window", "plan_id",
+        "allow_zero_copy", "max_cost", "deadline", "cutover_window", "plan_id", "cluster",
     }  # fmt: skip
     form = dags["icebridge_migrate"].params
     assert asked <= set(form)
@@ -79,6 +79,7 @@ def test_the_migration_form_has_every_field_of_a_request(dags: dict[str, Any]) -
     [
         ("source_conn_id", "a b"), ("method", "teleport"), ("approval", "maybe"), ("tables", "sales.*"),
         ("max_cost", -1), ("cutover_window", "at night"), ("plan_id", "../x"), ("wave_tables", 5000),
+        ("cluster", "big"),
     ],
 )  # fmt: skip
 def test_the_form_refuses_what_cannot_be_meant(dags: dict[str, Any], name: str, value: Any) -> None:

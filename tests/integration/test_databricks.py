@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from icebridge_provider.state.ledger import SqlLedger
 from icebridge_provider.steps.status import status
 from tests.support import tables
 from tests.support.airflow_cli import connection, environment
+from tests.support.cli import icebridge
 from tests.support.dag_runs import _pool, load_dags, run
 from tests.support.databricks import Workspace, databricks  # noqa: F401 - a fixture
 
@@ -90,6 +92,8 @@ class Estate:
             "warehouse_id": self.warehouse,
             "cluster": CLUSTER,
             "volume": "main.icebridge.jobs",
+            "cost_center": "data platform",
+            "rates": {"price_per_dbu": 0.2},
         }
         source = {"catalog": "lake", "warehouse_id": self.warehouse, "origin_conn_id": "origin"}
         origin = {**tables.catalog_properties(self.folder / "origin"), "read_only": True}
@@ -170,3 +174,33 @@ def test_deletes_that_its_engine_does_not_apply_are_caught_before_anybody_reads_
     assert right.state == "success"
     expected = estate.origin.load_table("lake.deleted").scan().to_arrow().num_rows
     assert estate.rows("d2")["deleted"]["rows"] == expected
+
+
+def test_the_days_bill_is_filled_in(dags: dict[str, Any], estate: Estate) -> None:
+    denied = run(dags["icebridge_costs"], {})
+    assert denied.state == "failed", "nobody may read the bill yet"
+    admin = estate.workspace.sdk()
+    admin.system_schemas.enable(str(admin.metastores.current().metastore_id), "billing")
+    estate.grant("CATALOG", "system", COPIER, "USE_CATALOG")
+    estate.grant("SCHEMA", "system.billing", COPIER, "USE_SCHEMA", "SELECT")
+    assert run(dags["icebridge_costs"], {}).state == "success"
+    told = icebridge("costs", "d1", "--json").json
+    actual, made = told["actual"], told["estimate"]["cluster"]
+    assert actual["runs"] == actual["arrived"] > 0, actual
+    assert (actual["dbus"] > 0, made["runs"], told["estimate"]["rates"]["cluster"]["price_per_dbu"]) == (True, 1, 0.2)
+    assert {row["table"] for row in told["tables"]} == {"foreign.lake.orders", "foreign.lake.plain"}
+    assert "1 of 1 runs are billed" in icebridge("costs", "d1", "--refresh").out
+    tags = [task.new_cluster.custom_tags for found in admin.jobs.list_runs(expand_tasks=True) for task in found.tasks]
+    assert {one["cost_center"] for one in tags if one.get("icebridge_plan") == "d1"} == {"data platform"}
+
+
+def test_progress_is_in_a_table_of_the_users_own(dags: dict[str, Any], estate: Estate) -> None:
+    managed = json.loads(estate.connections()["AIRFLOW_CONN_MANAGED"])
+    managed["extra"]["jobs_table"] = "main.lake.migration_iceberg_jobs"
+    with environment(AIRFLOW_CONN_MANAGED=json.dumps(managed)):
+        ran = run(dags["icebridge_rollback"], {"plan_id": "d1", "tables": ["foreign.lake.plain"]})
+    assert ran.state == "success", ran
+    admin = estate.workspace.sdk().grants
+    admin.update("SCHEMA", "main.lake", changes=[PermissionsChange(principal="admin", add=[Privilege.SELECT])])
+    [row] = estate.read("admin", "main.lake.migration_iceberg_jobs")
+    assert row[:2] + row[5:6] == ["d1", "foreign.lake.plain", "rolled back"]

@@ -15,6 +15,7 @@ from tests.support.airflow_cli import connection, environment
 
 pytestmark = pytest.mark.airflow
 SECRET = "a-secret-of-the-scraper"
+REPORTS = "/icebridge/reports"  # for people: the scraper's secret does not open it
 HEALTH = {"/icebridge/health/live", "/icebridge/health/ready", "/icebridge/health/startup"}
 LET_IN = {"scraper", "viewer", "user", "op", "admin"}
 REFUSED = {
@@ -91,7 +92,7 @@ def paths(server: TestClient) -> list[str]:
 
 
 def test_the_plugin_is_found_by_its_entry_point_with_these_routes(paths: list[str]) -> None:
-    assert set(paths) == {*HEALTH, "/icebridge/metrics"}
+    assert set(paths) == {*HEALTH, "/icebridge/metrics", REPORTS}
 
 
 @pytest.mark.parametrize("who", [*REFUSED, *sorted(LET_IN)])
@@ -101,6 +102,7 @@ def test_every_route_for_every_credential(
     answers = {path: server.get(path, headers=credentials[who]) for path in paths}
     wanted = dict.fromkeys(paths, 200)
     wanted["/icebridge/metrics"] = REFUSED.get(who, 200)
+    wanted[REPORTS] = 403 if who == "scraper" else REFUSED.get(who, 404)  # 404: no plan is named
     assert {path: answer.status_code for path, answer in answers.items()} == wanted
     for answer in answers.values():
         assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS

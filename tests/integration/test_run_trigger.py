@@ -106,7 +106,7 @@ def test_a_run_that_cannot_be_looked_at_ends_the_wait_with_the_problem(workspace
 def test_it_is_rebuilt_from_ids_alone(workspace: Workspace) -> None:
     path, arguments = trigger("7").serialize()
     assert path == "icebridge_provider.triggers.job.DatabricksRunTrigger"
-    assert arguments == {"conn_id": "dbx", "run_id": "7", "poll_seconds": 0.05}
+    assert arguments == {"conn_id": "dbx", "run_id": "7", "poll_seconds": 0.05, "plan_id": "", "step": "copy"}
 
 
 def test_a_person_who_ends_the_task_ends_the_run(workspace: Workspace) -> None:

@@ -63,6 +63,7 @@ def test_a_service_principal_signs_in_by_client_id_and_secret(monkeypatch: pytes
         ({"catalog": "main"}, {"host": ""}, "has no host"),
         ({"catalog": "main", "service_principal_oauth": "true"}, {}, "without client id and secret"),
         ({"catalog": "main", "use_azure_managed_identity": True}, {}, "use_azure_managed_identity"),
+        ({"catalog": "main", "predictive_optimization": "on"}, {}, "has predictive_optimization 'on'"),
     ],
 )
 def test_what_is_missing_is_named_and_nothing_secret(
@@ -73,6 +74,15 @@ def test_what_is_missing_is_named_and_nothing_secret(
         catalog_for("dbx")
     assert caught.value.code == "IB-257"
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(("given", "enables"), [({}, False), ({"predictive_optimization": "Enable"}, True)])
+def test_predictive_optimization_is_switched_on_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], *, enables: bool
+) -> None:
+    found = catalog_for(define(monkeypatch, extra={"catalog": "main", **given}))
+    assert isinstance(found, UnityCatalog)
+    assert found.enables_optimization is enables
 
 
 def test_other_types_are_refused_with_those_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:

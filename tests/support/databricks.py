@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -128,6 +129,16 @@ class Workspace:
     def settings(self, **values: Any) -> None:
         """``page_size``, ``external_access_enabled``, ``default_predictive_optimization``, ``quotas``."""
         self.order("PATCH", "/settings", values)
+
+    def consume(self, statement: str, principal: str = "admin", **entity: Any) -> str:
+        """Run a statement as a dashboard, job, notebook, … does; gives its id. One that fails is an error."""
+        found = self.order("POST", "/consumers", {"principal": principal, "statement": statement, **entity})
+        limit = time.monotonic() + 240  # the engine may have to start
+        while found["state"] in {"PENDING", "RUNNING"} and time.monotonic() < limit:
+            time.sleep(0.1)
+            found = self.order("GET", f"/consumers/{found['statement_id']}")
+        assert found["state"] == "SUCCEEDED", found
+        return str(found["statement_id"])
 
     def connection(self, name: str, options: dict[str, str], kind: str = "HIVE_METASTORE") -> None:
         """A connection to another catalog; ``options`` are pyiceberg's properties."""

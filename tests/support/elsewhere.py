@@ -64,7 +64,6 @@ class Elsewhere:
         table = self.source.native.load_table((*job.source.namespace, job.source.name))
         rows = table.scan().to_arrow()
         native, name = self.target.native, (*job.staged.namespace, job.staged.name)
-        native.create_namespace_if_not_exists(job.staged.namespace)
         if native.table_exists(name):
             native.drop_table(name)
         properties = {

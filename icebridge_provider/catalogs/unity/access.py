@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from icebridge_provider.catalogs import refusals as shared
+from icebridge_provider.catalogs.unity.below import Below, read_below
+from icebridge_provider.catalogs.unity.commits import Commits
+from icebridge_provider.catalogs.unity.groups import Groups
 from icebridge_provider.catalogs.unity.me import Me
+from icebridge_provider.catalogs.unity.protect import Protector, definition_of, limit_of
+from icebridge_provider.catalogs.unity.statements import Statements
 from icebridge_provider.catalogs.unity.workspace import UNITY, Workspace, in_path
 from icebridge_provider.exceptions import ConfigurationError, IceBridgeError
-from icebridge_provider.model.access import Grant, GrantChange, Policy, PolicyKind, TableAccess
+from icebridge_provider.model.access import Grant, GrantChange, TableAccess
 from icebridge_provider.model.identifier import TableIdentifier
+from icebridge_provider.model.protection import Limit, Policy, PolicyKind, ProtectionChange
 from icebridge_provider.retry import transient
 
 _OPTIONS = {
@@ -35,48 +41,110 @@ class UnityAccess:
     """
 
     def __init__(
-        self, name: str, workspace: Workspace, full_name: Callable[[TableIdentifier], str], *, read_only: bool
+        self,
+        name: str,
+        workspace: Workspace,
+        full_name: Callable[[TableIdentifier], str],
+        statements: Statements,
+        *,
+        read_only: bool,
     ) -> None:
         self._name = name
         self._workspace = workspace
         self._full_name = full_name
         self._read_only = read_only
         self._me = Me(workspace)
+        self._protector = Protector(workspace, statements)
+        self._commits = Commits(statements)
+        self._groups = Groups(workspace)
 
-    def access_of(self, table: TableIdentifier) -> TableAccess:
-        """Owner, effective grants, policies, filter, masks, comment and tags of one table: four requests.
+    def access_of(self, table: TableIdentifier, tags_of: Collection[str] = ()) -> TableAccess:
+        """Owner, effective grants, policies, filter, masks and comment of one table: three requests.
 
-        Where a policy holds under a condition on tags, those of its parents and columns are read too: one request each.
+        Where a policy holds under a condition on tags, those of the table and its parents are read too, one request
+        each; where it looks for columns by their tags, those of all columns.
 
+        :param tags_of: columns whose tags are read whatever the policies say; an empty name stands for the table.
         :raises ConfigurationError: IB-208 when there is no such table, IB-256 for a policy of a kind that is not
             known here, IB-258 when the principal is shown its own grants only.
         """
         full_name = self._full_name(table)
-        info = self._workspace.find(f"read {full_name}", f"{UNITY}/tables/{in_path(full_name)}")
+        info = self._info(full_name)
         if info is None:
             raise shared.gone(table)
         grants = tuple(self._grants(full_name))
         if not self._me.sees_all_grants(info, grants):
             raise _half_seen(full_name, self._me.name, self._name)
         policies = tuple(self._policies(full_name))
-        tags, of_columns = self._tags("tables", full_name), dict[str, dict[str, str]]()
-        if any(policy.when for policy in policies):
-            tags, of_columns = self._all_tags(full_name, tags, info.get("columns") or ())
+        columns = info.get("columns") or ()
+        all_columns = any("match_columns" in policy.definition for policy in policies)
+        tagged = [str(column["name"]) for column in columns if all_columns or column["name"] in tags_of]
+        told = bool(tags_of) or any(policy.when for policy in policies)
         return TableAccess(
             table=full_name,
+            table_id=str(info.get("table_id", "")),
             owner=str(info.get("owner", "")),
             grants=grants,
             policies=policies,
-            row_filter=str((info.get("row_filter") or {}).get("function_name", "")),
-            masks=_masks(info.get("columns") or ()),
+            row_filter=_row_filter(info),
+            masks=_masks(columns),
             comment=str(info.get("comment", "") or ""),
-            tags=tags,
-            column_tags=of_columns,
+            tags=self._all_tags(full_name) if told else {},
+            column_tags=self._column_tags(full_name, tagged) if told else {},
         )
+
+    def id_of(self, table: TableIdentifier) -> str | None:
+        """Unity Catalog's own id of a table, None when there is none: one request."""
+        info = self._info(self._full_name(table))
+        return None if info is None else str(info.get("table_id", ""))
+
+    def _info(self, full_name: str) -> dict[str, Any] | None:
+        return self._workspace.find(f"read {full_name}", f"{UNITY}/tables/{in_path(full_name)}")
+
+    def limits_on(self, table: TableIdentifier) -> list[str]:
+        """Filter, masks and policies in force on a table, in words; none when they are not told."""
+        try:
+            found = self.access_of(table)
+        except ConfigurationError:
+            return []
+        own = [f"row filter {found.row_filter}"] if found.row_filter else []
+        own += [f"mask {limit} of column {column}" for column, limit in sorted(found.masks.items())]
+        limiting = (PolicyKind.ROW_FILTER, PolicyKind.COLUMN_MASK)
+        return own + [f"policy {one.name} on {one.on}" for one in found.policies if one.kind in limiting]
+
+    def mark(self, table: TableIdentifier) -> str:
+        """A mark of the table's newest commit, see ``catalogs/unity/commits.py``."""
+        return self._commits.mark(self._full_name(table))
+
+    def commits_since(self, table: TableIdentifier, mark: str) -> list[str]:
+        """What came after a mark and may have changed rows or columns, in words."""
+        return self._commits.since(self._full_name(table), mark)
+
+    def groups_of(self, principals: Collection[str], among: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """The groups ``among`` these that principals are known to be in, nested ones too."""
+        return self._groups.of(principals, among)
+
+    def access_below(self, parts: tuple[str, ...]) -> Below:
+        """What a schema (catalog, schema) or a catalog hands down to everything in it: three requests.
+
+        :raises ConfigurationError: IB-241 when not even the principal's own grants may be read, IB-256 for a policy of
+            a kind that is not known here.
+        """
+        return read_below(self._workspace, self._me, parts, lambda item, full: _policy(item, full, self._name))
 
     def writable(self) -> bool:
         """Whether this connection may change grants; those of foreign tables too, they are Unity Catalog's own."""
         return not self._read_only
+
+    def protect(self, table: TableIdentifier, change: ProtectionChange) -> None:
+        """Put filters, masks, policies, tags and comment on one table, or take them off, one after the other.
+
+        :raises ConfigurationError: IB-207 over a read-only connection, IB-639 for a function that cannot be named.
+        """
+        full_name = self._full_name(table)
+        if self._read_only:
+            raise shared.read_only(self._name, f"protect {full_name}")
+        self._protector.change(full_name, change)
 
     def change(self, table: TableIdentifier, changes: Sequence[GrantChange]) -> None:
         """Grant and revoke on one table in one call; what is so already is success.
@@ -126,14 +194,15 @@ class UnityAccess:
         found = self._workspace.pages(f"read the tags of {full_name}", path, "tag_assignments")
         return {str(item["tag_key"]): str(item.get("tag_value") or "") for item in found}
 
-    def _all_tags(
-        self, full_name: str, own: Mapping[str, str], columns: Iterable[Mapping[str, Any]]
-    ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    def _all_tags(self, full_name: str) -> dict[str, str]:
+        """Tags of a table, and those of its parents where it has none of that name."""
         catalog, schema, _ = full_name.split(".")
         above = {**self._tags("catalogs", catalog), **self._tags("schemas", f"{catalog}.{schema}")}
-        names = [str(column["name"]) for column in columns]
-        of_columns = {name: self._tags("columns", f"{full_name}.{name}") for name in names}
-        return {**above, **own}, {name: tags for name, tags in of_columns.items() if tags}
+        return {**above, **self._tags("tables", full_name)}
+
+    def _column_tags(self, full_name: str, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        found = {name: self._tags("columns", f"{full_name}.{name}") for name in names}
+        return {name: tags for name, tags in found.items() if tags}
 
 
 def _policy(item: Mapping[str, Any], full_name: str, name: str) -> Policy:
@@ -152,6 +221,7 @@ def _policy(item: Mapping[str, Any], full_name: str, name: str) -> Policy:
         function=str(options.get("function_name", "")),
         columns=tuple(_inputs(options)),
         when=" AND ".join(_conditions(item)),
+        definition=definition_of(dict(item)),
     )
 
 
@@ -202,9 +272,16 @@ def _unknown_policy(item: Mapping[str, Any], full_name: str, name: str) -> Confi
     )
 
 
-def _masks(columns: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def _row_filter(info: Mapping[str, Any]) -> Limit | None:
+    shown = info.get("row_filter")
+    return limit_of(shown, "input_arguments", "input_column_names") if shown else None
+
+
+def _masks(columns: Iterable[Mapping[str, Any]]) -> dict[str, Limit]:
     return {
-        str(column["name"]): str(column["mask"].get("function_name", "")) for column in columns if column.get("mask")
+        str(column["name"]): limit_of(column["mask"], "using_arguments", "using_column_names")
+        for column in columns
+        if column.get("mask")
     }
 
 

@@ -15,9 +15,10 @@ from icebridge_provider.catalogs.unity.access import UnityAccess
 from icebridge_provider.catalogs.unity.faults import denied
 from icebridge_provider.catalogs.unity.listing import FOREIGN, MANAGED, Listed, Listing
 from icebridge_provider.catalogs.unity.names import fits, parts_of, schema_of
+from icebridge_provider.catalogs.unity.optimization import switch_on
 from icebridge_provider.catalogs.unity.origin import Origin
 from icebridge_provider.catalogs.unity.statements import Statements
-from icebridge_provider.catalogs.unity.visibility import Visibility, hidden_names, visibility_of
+from icebridge_provider.catalogs.unity.visibility import Visibility, hidden_names, hidden_schemas, visibility_of
 from icebridge_provider.catalogs.unity.workspace import ICEBERG_REST, UNITY, Workspace
 from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, TransientError
 from icebridge_provider.model.identifier import TableIdentifier
@@ -43,6 +44,7 @@ class UnityCatalog:
     :param warehouse_id: SQL warehouse for changes; without one the catalog can be read only.
     :param origin: the catalog behind a foreign one: same namespaces and names, letters' case apart.
     :param read_only: refuse every change (IB-207).
+    :param enables_optimization: switch predictive optimization on in the schemas where tables are made.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class UnityCatalog:
         warehouse_id: str = "",
         origin: IcebergCatalog | None = None,
         read_only: bool = False,
+        enables_optimization: bool = False,
     ) -> None:
         self._name = name
         self.workspace = workspace
@@ -61,9 +64,11 @@ class UnityCatalog:
         self.origin = origin
         self._source = None if origin is None else Origin(origin)
         self._read_only = read_only
+        self.enables_optimization = enables_optimization
+        self.managed_location = ""  # where schemas made here keep their tables; empty: where the catalog does
         self._listing = Listing(workspace, catalog)
         self.statements = Statements(workspace, warehouse_id)
-        self._access = UnityAccess(name, workspace, self.full_name, read_only=read_only)
+        self._access = UnityAccess(name, workspace, self.full_name, self.statements, read_only=read_only)
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -175,10 +180,13 @@ class UnityCatalog:
     def _load_managed(self, table: TableIdentifier) -> LoadedTable | None:
         _, schema, name = self.parts(table)
         try:
-            return self._inner.load(self._ident((schema,), name))
+            return self.workspace.renewing(lambda: self._inner.load(self._ident((schema,), name)))
         except ConfigurationError as error:
             if error.code != "IB-202":
                 raise
+            limits = self._access.limits_on(table)
+            if limits:
+                raise refusals.withheld(table, error.message, limits, self.look(table)) from None
             right = f"EXTERNAL USE SCHEMA on {self.catalog}.{schema} and SELECT on {self.full_name(table)}"
             what = f"read {self.full_name(table)} over Iceberg REST"
             attempt = Attempt(catalog=self._name, host=self.host, what=what, right=right)
@@ -221,14 +229,21 @@ class UnityCatalog:
     # Changing
 
     def create_namespace(self, namespace: tuple[str, ...]) -> None:
-        """Create a schema; an existing one is success."""
+        """Create a schema; an existing one is success. Then switch predictive optimization on, if that is asked for."""
         schema = schema_of(namespace)
         what = f"create schema {self.catalog}.{schema}"
         self._refuse_unless_writable(what)
-        if self._listing.has_schema(schema):
-            return
+        if not self._listing.has_schema(schema):
+            self._create(schema, what)
+        if self.enables_optimization:
+            switch_on(self.workspace, f"{self.catalog}.{schema}")
+
+    def _create(self, schema: str, what: str) -> None:
         body = {"name": schema, "catalog_name": self.catalog}
         right = f"CREATE SCHEMA on {self.catalog}"
+        if self.managed_location:
+            body["storage_root"] = f"{self.managed_location.rstrip('/')}/{schema}"
+            right = f"{right}, and CREATE MANAGED STORAGE on the external location of {self.managed_location}"
         self._change(
             what,
             lambda: self.workspace.send(what, "POST", f"{UNITY}/schemas", body, right),
@@ -374,6 +389,10 @@ class UnityCatalog:
     def hidden(self, namespace: tuple[str, ...]) -> list[TableIdentifier]:
         """Tables of the origin that a foreign catalog does not show this principal; none for a managed one."""
         return [self._ident(namespace, name) for name in hidden_names(self, namespace)]
+
+    def hidden_namespaces(self) -> list[tuple[str, ...]]:
+        """Namespaces of the origin that a foreign catalog does not show this principal; none for a managed one."""
+        return hidden_schemas(self)
 
     def _ident(self, namespace: tuple[str, ...], name: str) -> TableIdentifier:
         return TableIdentifier(catalog=self._name, namespace=namespace, name=name)

@@ -6,9 +6,12 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from icebridge_provider.catalogs.unity.optimization import in_force
+from icebridge_provider.catalogs.unity.rights import answered
 from icebridge_provider.crash import side_effect
 from icebridge_provider.exceptions import ConfigurationError, IceBridgeError
 from icebridge_provider.model.identifier import TableIdentifier
+from icebridge_provider.planning.unity_facts import Told
 from icebridge_provider.sql import databricks as sql
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ def check_unity(catalog: UnityCatalog) -> list[Result]:
     probe.run_sql()
     if not catalog.is_foreign:
         probe.external_access()
+        probe.optimization(namespaces)
     probe.read(tables or [])
     probe.create(namespaces)
     return probe.results
@@ -86,6 +90,28 @@ class _Probe:
         else:
             remedy = "A metastore admin switches it on: Catalog > gear > Metastore > External data access."
             self._note("external data access", FAILED, "the metastore forbids it", remedy)
+
+    def optimization(self, namespaces: list[tuple[str, ...]]) -> None:
+        """Whether predictive optimization is in force where tables would go: clones into managed Iceberg need it."""
+        check, catalog = "predictive optimization", self._catalog
+        if catalog.is_foreign or not namespaces:
+            self._note(check, SKIPPED, "there is no schema to look at")
+            return
+        below = answered(lambda: catalog.access.access_below((catalog.catalog, *namespaces[0])))
+        force = in_force(below.info) if below else Told.UNKNOWN
+        schema = ".".join((catalog.catalog, *namespaces[0]))
+        if force is Told.YES:
+            self._note(check, PASSED, f"in force on {schema}")
+        elif force is Told.UNKNOWN:
+            self._note(check, SKIPPED, f"whether it is in force on {schema} cannot be told")
+        elif catalog.enables_optimization:
+            self._note(check, PASSED, f"not in force on {schema} yet: the first copy switches it on")
+        else:
+            statement = sql.predictive_optimization("SCHEMA", (catalog.catalog, *namespaces[0]), "ENABLE")
+            said = f"not in force on {schema}: tables are copied by insert_select, and nothing will compact them"
+            self._note(
+                check, SKIPPED, said, f'Run: {statement}; or add "predictive_optimization": "enable" to the extra.'
+            )
 
     def read(self, tables: list[TableIdentifier]) -> None:
         """SELECT through the warehouse, and metadata without it."""

@@ -71,12 +71,15 @@ class Listing:
         path = f"{UNITY}/schemas/{in_path(f'{self._catalog}.{schema}')}"
         return self._workspace.find(f"look for schema {self._catalog}.{schema}", path, right=_SEE) is not None
 
-    def tables(self, schema: str) -> Iterator[Listed]:
-        """Everything in a schema that the principal may see, views too."""
+    def tables(self, schema: str, *, columns: bool = False) -> Iterator[Listed]:
+        """Everything in a schema that the principal may see, views too.
+
+        :param columns: tell the columns too, their masks with them.
+        """
         query = {
             "catalog_name": self._catalog,
             "schema_name": schema,
-            "omit_columns": "true",
+            "omit_columns": "false" if columns else "true",
             "omit_properties": "true",
             "include_browse": "true",
         }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from icebridge_provider.catalogs.unity.listing import Listed
 from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.model.identifier import TableIdentifier
 
@@ -57,4 +60,19 @@ def not_ours(table: TableIdentifier, kind: str) -> ConfigurationError:
         f"{table} is {kind}, not a managed Iceberg table.",
         remedy="Rename or drop it, or map the table to another name.",
         table=str(table),
+    )
+
+
+def withheld(table: TableIdentifier, text: str, limits: Sequence[str], listed: Listed | None) -> ConfigurationError:
+    """Unity Catalog gives no metadata of a table with filters or masks to readers outside of Databricks."""
+    properties = {} if listed is None else listed.info.get("properties") or {}
+    return ConfigurationError(
+        "IB-637",
+        f"{table} is not read from outside of Databricks while this limits its readers: {', '.join(limits)} ({text}).",
+        remedy="To prove or to plan with it, take these off: the cut-over puts those of the source on the copy by "
+        "itself. If a cut-over or a rollback left them on the copy, see who can read it, take that away first.",
+        table=str(table),
+        limits=len(limits),
+        plan_id=properties.get("icebridge.plan-id", ""),
+        source=properties.get("icebridge.source", ""),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from icebridge_provider.catalogs.unity.listing import Listed
 from icebridge_provider.exceptions import IceBridgeError
 from icebridge_provider.sql import databricks as sql
 
@@ -69,8 +70,29 @@ def visibility_of(catalog: UnityCatalog, namespace: tuple[str, ...]) -> Visibili
 
 def hidden_names(catalog: UnityCatalog, namespace: tuple[str, ...]) -> list[str]:
     """Names of the origin's tables that the catalog does not show, without asking a warehouse."""
-    behind = _in_origin(catalog, namespace) or frozenset()
-    return sorted(behind - {item.name.casefold() for item in catalog.listed(namespace)})
+    behind = _in_origin(catalog, namespace)
+    if not behind:
+        return []
+    return sorted(behind - {item.name.casefold() for item in _shown(catalog, namespace)})
+
+
+def hidden_schemas(catalog: UnityCatalog) -> list[tuple[str, ...]]:
+    """Namespaces of the origin that the catalog does not show: nested ones, which it never does, too."""
+    if catalog.origin is None or not catalog.is_foreign:
+        return []
+    shown = {tuple(part.casefold() for part in namespace) for namespace in catalog.namespaces()}
+    behind = {tuple(part.casefold() for part in namespace) for namespace in catalog.origin.namespaces()}
+    return sorted(behind - shown)
+
+
+def _shown(catalog: UnityCatalog, namespace: tuple[str, ...]) -> list[Listed]:
+    """Tables that are shown; none of a schema that may not be used, which is refused and not left empty."""
+    try:
+        return catalog.listed(namespace)
+    except IceBridgeError as error:
+        if error.code == "IB-241":
+            return []
+        raise
 
 
 def _in_sql(catalog: UnityCatalog, namespace: tuple[str, ...]) -> tuple[frozenset[str] | None, str]:

@@ -7,6 +7,8 @@ For engines: ``workspace.client`` is the SDK's own ``WorkspaceClient`` (jobs, fi
 * ``workspace.read("get run 5", lambda: workspace.client.jobs.get_run(5))`` makes it up to three times. Use it for
   reads, and for changes that may safely run twice.
 
+A token of a service principal that is refused is renewed once: what was asked with it was not done.
+
 Both raise :class:`IceBridgeError` only (``catalogs/unity/faults.py``). The SDK's own retries are off: it sends even a
 POST again after a lost connection, which would run a statement twice.
 """
@@ -23,17 +25,20 @@ from urllib.parse import quote
 from icebridge_provider import __version__
 from icebridge_provider.catalogs.faults import Attempt, host_of
 from icebridge_provider.catalogs.unity.faults import error_for, not_installed
-from icebridge_provider.exceptions import IceBridgeError
+from icebridge_provider.exceptions import ConfigurationError, IceBridgeError
 from icebridge_provider.retry import transient
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
+
+    from icebridge_provider.catalogs.unity.renewal import Renewable
 
 T = TypeVar("T")
 HTTP_SECONDS = 60.0
 DISCOVERY_SECONDS = 5  # what the SDK may spend on asking a host that does not answer what it is
 UNITY = "/api/2.1/unity-catalog"
 ICEBERG_REST = f"{UNITY}/iceberg-rest"
+_LOGIN_REFUSED = frozenset({"IB-242", "IB-209"})  # of the REST interface, of its Iceberg REST endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,7 @@ class Workspace:
         self.host = host_of(self.url)
         self._login = login
         self._lock = threading.Lock()
+        self._renewable: Renewable | None = None
 
     def __repr__(self) -> str:
         return f"Workspace({self.name!r} at {self.host})"
@@ -80,10 +86,12 @@ class Workspace:
             from databricks.sdk.config import Config
 
             from icebridge_provider.catalogs.unity.clock import NoWaiting
+            from icebridge_provider.catalogs.unity.renewal import Renewable
         except ImportError as error:
             raise not_installed(error) from None
         login = self._login
         attempt = self._attempt("sign in", "sign in to the workspace")
+        self._renewable = Renewable() if login.client_id else None
         try:
             config = Config(
                 host=self.url,
@@ -96,10 +104,24 @@ class Workspace:
                 http_timeout_seconds=HTTP_SECONDS,
                 retry_timeout_seconds=DISCOVERY_SECONDS,
                 clock=NoWaiting(),
+                credentials_strategy=self._renewable,
             )
         except Exception as error:  # noqa: BLE001 - the SDK raises anything
             raise error_for(error, attempt) from None
         return WorkspaceClient(config=config)
+
+    def renew(self) -> bool:
+        """Throw the token away that the workspace refuses; False for one that cannot be had anew.
+
+        :raises IceBridgeError: when the workspace cannot be signed in to.
+        """
+        if self._renewable is None:
+            return False
+        try:
+            self._renewable.renew()
+        except Exception as error:  # noqa: BLE001 - the SDK raises anything
+            raise error_for(error, self._attempt("sign in", "sign in to the workspace")) from None
+        return True
 
     def headers(self) -> dict[str, str]:
         """Fresh authentication headers, for clients of their own such as pyiceberg's. Never log or keep them."""
@@ -118,6 +140,18 @@ class Workspace:
         :param right: what the principal needs for it: ``CAN MANAGE RUN on job 5``.
         :raises IceBridgeError: IB-240 when it may succeed later (its outcome is then unknown), IB-241 to IB-244.
         """
+        return self.renewing(lambda: self._once(what, function, right))
+
+    def renewing(self, call: Callable[[], T]) -> T:
+        """Call, and once more with a new token if the workspace refuses the one we have; nothing was done with that."""
+        try:
+            return call()
+        except ConfigurationError as error:
+            if error.code not in _LOGIN_REFUSED or not self.renew():
+                raise
+        return call()
+
+    def _once(self, what: str, function: Callable[[], T], right: str) -> T:
         try:
             return function()
         except IceBridgeError:

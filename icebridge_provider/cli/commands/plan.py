@@ -12,6 +12,7 @@ from icebridge_provider.cli.files import read_text, write_text
 from icebridge_provider.cli.output import Answer, Output
 from icebridge_provider.crash import side_effect
 from icebridge_provider.exceptions import ConfigurationError
+from icebridge_provider.model.consumer import ConsumerNames
 from icebridge_provider.model.plan import Approval, MigrationPlan, MigrationRequest
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ def _make(arguments: Any, kept: bool, output: Output) -> MigrationPlan:
     options = surroundings.settings()
     request = _request(arguments, options)
     output.note(f"Planning {request.source_conn_id} → {request.target_conn_id} …")
-    source, target = surroundings.catalog(request.source_conn_id), surroundings.catalog(request.target_conn_id)
+    source, target = surroundings.catalog(request.source_conn_id), surroundings.target_of(request)
     ledger = surroundings.ledger()
+    surroundings.check_runs(request)
     if kept or arguments.plan_id in ledger.plans():
         return make_plan(
             source, target, ledger, request, options, surroundings.actor(), datetime.now(UTC),
@@ -86,7 +88,10 @@ def _request(arguments: Any, options: Settings) -> MigrationRequest:
         wave_tables=arguments.wave_tables or options.wave_tables,
         wave_bytes=options.wave_bytes,
         throughput_mb_s=options.throughput_mb_s,
-        rates=options.rates(),
+        rates=surroundings.rates(options, arguments.target, arguments.cluster),
+        cluster=surroundings.cluster(arguments.cluster),
+        managed_location=arguments.managed_location,
+        consumer_names=ConsumerNames(arguments.consumer_names),
     )
 
 

@@ -11,6 +11,7 @@ from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.planning.render import size
 from icebridge_provider.steps.status import status as tables_of
 
+LEFT = ("kind", "name", "outcome", "why", "written")
 _COLUMNS = ("source", "target", "state", "method", "rows", "bytes", "findings")
 
 
@@ -22,12 +23,22 @@ def status(arguments: Any, output: Output) -> Answer:  # noqa: ARG001 - every co
     plan_id = arguments.plan or newest(ledger)
     rows = tables_of(ledger, plan_id)
     open_questions = _questions(plan_id)
-    document = {"plan": plan_id, "tables": rows, "approvals": open_questions}
+    document: dict[str, Any] = {"plan": plan_id, "tables": rows, "approvals": open_questions}
     shown: list[str | Grid] = [Grid(title=f"Plan {plan_id}", columns=_COLUMNS, rows=[_brief(row) for row in rows])]
     shown.append(_sums(rows))
     shown.extend(_findings(rows))
+    if arguments.leftovers:
+        document["leftovers"] = _leftovers(ledger, plan_id)
+        shown.append(Grid(title="Left behind", columns=LEFT, rows=document["leftovers"]))
     shown.extend(f"Awaits approval: {question['subject']}\n  {question['url']}" for question in open_questions)
     return Answer(document=document, shown=tuple(shown))
+
+
+def _leftovers(ledger: Any, plan_id: str) -> list[dict[str, Any]]:
+    from icebridge_provider.steps.sweep import sweep
+
+    plan = ledger.plan(plan_id)
+    return sweep(surroundings.site(plan), plan, dry_run=True)
 
 
 def newest(ledger: Any) -> str:

@@ -1,4 +1,4 @@
-"""``rollback`` and ``purge``."""
+"""``rollback``, ``purge`` and ``sweep``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from icebridge_provider.cli import embedded, runs, surroundings
+from icebridge_provider.cli.commands.status import LEFT, newest
 from icebridge_provider.cli.follow import follow
-from icebridge_provider.cli.output import Answer, Output
+from icebridge_provider.cli.output import Answer, Grid, Output
 from icebridge_provider.exceptions import ConfigurationError
 from icebridge_provider.model.plan import MigrationPlan, TablePlan
 
@@ -38,6 +39,24 @@ def purge(arguments: Any, output: Output) -> Answer:
             plan=plan.plan_id,
         )
     return embedded.purge(surroundings.site(plan), plan, tables, output)
+
+
+def sweep(arguments: Any, output: Output) -> Answer:
+    """Take away what a plan left behind, in this process: it is quick, and nothing that anybody can need.
+
+    :raises ConfigurationError: IB-715 for a negative number of days.
+    """
+    from icebridge_provider.steps.sweep import sweep as take_away
+
+    if arguments.days < 0:
+        raise ConfigurationError("IB-715", f"--days is {arguments.days}.", remedy="Give 0 or more days.")
+    ledger = surroundings.ledger()
+    plan = ledger.plan(arguments.plan or newest(ledger))
+    output.note(f"Looking for what plan {plan.plan_id} left behind …")
+    rows = take_away(surroundings.site(plan), plan, arguments.days, dry_run=arguments.dry_run)
+    shown = (Grid(columns=LEFT, rows=rows),) if rows else ("Nothing was left behind.",)
+    well = all(row["outcome"] != "failed" for row in rows)
+    return Answer(document={"plan": plan.plan_id, "leftovers": rows}, shown=shown, ok=well)
 
 
 def _start(dag_id: str, plan: MigrationPlan, tables: Sequence[TablePlan], arguments: Any, output: Output) -> Answer:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from icebridge_provider.crash import side_effect
 from icebridge_provider.engines.databricks import faults
+from icebridge_provider.engines.databricks.catching_up import sync_document
+from icebridge_provider.engines.databricks.comparing import comparison_document
 from icebridge_provider.engines.databricks.document import document_of, refuse_unknown, run_token, tokens_in
-from icebridge_provider.engines.databricks.files import RunFiles
+from icebridge_provider.engines.databricks.files import CATCH_UP, COMPARE, PROGRAM, RunFiles
+from icebridge_provider.engines.databricks.housekeeping import Housekeeping
 from icebridge_provider.engines.databricks.options import RunOptions
 from icebridge_provider.engines.databricks.peer import DatabricksWorkspace, UnityTables
 from icebridge_provider.engines.databricks.runs import End, Output, Run, failure, output_of, run_of
@@ -17,6 +21,7 @@ from icebridge_provider.exceptions import IceBridgeError
 from icebridge_provider.model.job import CopyResult, JobRef, JobSpec, JobState, JobStatus
 from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.planning.build import short_id
+from icebridge_provider.sql.billing import COST_CENTER_TAG, PLAN_TAG, RUN_TAG, WAVE_TAG
 
 ENGINE = "databricks"
 JOBS = "/api/2.2/jobs/runs"
@@ -33,18 +38,22 @@ class DatabricksEngine:
 
     :param source: catalog the cluster reads, foreign or not.
     :param target: managed catalog of the same workspace.
-    :param options: see :class:`icebridge_provider.engines.databricks.options.RunOptions`.
+    :param options: see :class:`icebridge_provider.engines.databricks.options.RunOptions`; a function is asked for them
+        when the first run is started, so that what starts none (a cut-over, a rollback) does without.
     :raises ConfigurationError: IB-440 to IB-445 for options that cannot be used.
     """
 
     def __init__(
-        self, workspace: DatabricksWorkspace, source: UnityTables, target: UnityTables, options: Mapping[str, Any]
+        self,
+        workspace: DatabricksWorkspace,
+        source: UnityTables,
+        target: UnityTables,
+        options: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
     ) -> None:
         self._workspace = workspace
         self._source = source
         self._target = target
-        self._options = RunOptions.read(options)
-        self._files = RunFiles(workspace, self._options.volume)
+        self._read_options = options if callable(options) else _known(RunOptions.read(options))
         self._over: dict[str, Run] = {}
         self._outputs: dict[str, Output] = {}
 
@@ -52,6 +61,15 @@ class DatabricksEngine:
     def name(self) -> str:
         """``databricks``."""
         return ENGINE
+
+    @cached_property
+    def _options(self) -> RunOptions:
+        found = self._read_options()
+        return found if isinstance(found, RunOptions) else RunOptions.read(found)
+
+    @cached_property
+    def _files(self) -> RunFiles:
+        return RunFiles(self._workspace, self._options.volume)
 
     def submit(self, job: JobSpec, token: str) -> JobRef:
         """Start a run for one table, or find it."""
@@ -74,14 +92,38 @@ class DatabricksEngine:
         active = self._active(jobs)
         if active is not None:
             return JobRef(engine=ENGINE, token=name, run_id=active)
-        document = document_of(jobs, self._source, self._target)
-        body = self._body(jobs, name, self._files.program(), self._files.jobs(name, document))
+        return self._start(jobs, name, *self._work(jobs))
+
+    def compare(self, jobs: Sequence[tuple[JobSpec, str]]) -> JobRef:
+        """Start one run that compares sources and copies, or find it; it changes no table.
+
+        :raises ConfigurationError: IB-552 for a type that SQL cannot express.
+        """
+        name = run_token(token for _, token in jobs)
+        return self._start(jobs, name, COMPARE, comparison_document(jobs, self._source, self._target))
+
+    def compared(self, ref: JobRef) -> Mapping[str, Mapping[str, Any]] | None:
+        """Return what such a run found, by token; None while it goes on, nothing when it said nothing."""
+        run = self._run(ref.run_id)
+        if run is None:
+            return {}
+        return None if run.end is None else self._output(run).tables
+
+    def _start(self, jobs: Sequence[tuple[JobSpec, str]], name: str, program: str, document: bytes) -> JobRef:
+        body = self._body(jobs, name, self._files.program(program), self._files.jobs(name, document))
         what = f"submit a run for {len(jobs)} tables"
         with side_effect("copy.submit_run"):
             answer = self._workspace.read(
                 what, lambda: self._workspace.send(what, "POST", f"{JOBS}/submit", body, "create clusters and runs")
             )
         return JobRef(engine=ENGINE, token=name, run_id=str(answer["run_id"]))
+
+    def _work(self, jobs: Sequence[tuple[JobSpec, str]]) -> tuple[str, bytes]:
+        """Return the program that does the jobs, and its job file."""
+        caught_up = sync_document(jobs, self._source, self._target)
+        if caught_up is not None:
+            return CATCH_UP, caught_up
+        return PROGRAM, document_of(jobs, self._source, self._target)
 
     def poll(self, job: JobRef) -> JobStatus:
         """Where a run is; how each of its tables came out is for :meth:`result_of` to say."""
@@ -127,11 +169,16 @@ class DatabricksEngine:
             if run is not None and run.end is None:
                 raise
 
+    @property
+    def housekeeping(self) -> Housekeeping:
+        """What active runs work with, and which of their files nobody needs any more."""
+        return Housekeeping(self._workspace, self._files)
+
     # Runs
 
     def _body(self, jobs: Sequence[tuple[JobSpec, str]], name: str, program: str, document: str) -> dict[str, Any]:
         options, plan_id = self._options, jobs[0][0].plan_id
-        tags = {**options.cluster.get("custom_tags", {}), "icebridge_plan": short_id(plan_id)}
+        tags = {**options.cluster.get("custom_tags", {}), **tags_of(jobs, name, options.cost_center)}
         task = {
             "task_key": TASK,
             "spark_python_task": {
@@ -191,6 +238,17 @@ class DatabricksEngine:
             answer = self._workspace.find(what, f"{JOBS}/get-output", query) if run.task_run_id else None
             self._outputs[run.run_id] = output_of(answer)
         return self._outputs[run.run_id]
+
+
+def _known(options: RunOptions) -> Callable[[], RunOptions]:
+    return lambda: options
+
+
+def tags_of(jobs: Sequence[tuple[JobSpec, str]], run: str, cost_center: str) -> dict[str, str]:
+    """Return the tags by which the bill of a run is found again: plan, run, waves and who pays."""
+    waves = sorted({job.wave for job, _ in jobs})
+    tags = {PLAN_TAG: short_id(jobs[0][0].plan_id), RUN_TAG: run, WAVE_TAG: "+".join(map(str, waves))}
+    return {**tags, COST_CENTER_TAG: cost_center} if cost_center else tags
 
 
 def _title(plan_id: str) -> str:

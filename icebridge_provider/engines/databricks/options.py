@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 from icebridge_provider.engines.databricks import faults
 from icebridge_provider.model.identifier import split_parts
 from icebridge_provider.planning.cluster import build_photon_cluster
+from icebridge_provider.planning.cluster_rates import cluster_rates
 
 LONGEST_TIMEOUT = 30 * 24 * 3600
+_TAG_VALUE = re.compile(r"[\w .:/=+@-]{1,255}", re.ASCII)  # what the tags of all three clouds take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,19 +23,24 @@ class RunOptions:
 
     ``cluster`` is the ready ``new_cluster``. ``volume`` (``catalog.schema.volume``) is where program and jobs are put;
     without it they go to the principal's own folder in the workspace, which nobody else may write to.
-    ``timeout_seconds`` ends a run, ``parallel_tables`` are copied at once by one run.
+    ``timeout_seconds`` ends a run, ``parallel_tables`` are copied at once by one run. ``cost_center`` becomes a tag of
+    every cluster, ``rates`` are the prices of estimates (:mod:`icebridge_provider.planning.cluster_rates`),
+    ``jobs_table`` (``catalog.schema.table``) is where the progress of every table is written as well.
     """
 
     cluster: Mapping[str, Any] = field(default_factory=dict)
     volume: tuple[str, ...] = ()
     timeout_seconds: int = 24 * 3600
     parallel_tables: int = 4
+    cost_center: str = ""
+    rates: Mapping[str, Any] = field(default_factory=dict)
+    jobs_table: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> RunOptions:
         """Build the options of ``given``.
 
-        :raises ConfigurationError: IB-440 to IB-444 about the cluster, IB-445 about anything else.
+        :raises ConfigurationError: IB-440 to IB-444 about the cluster, IB-466 about a rate, IB-445 about anything else.
         """
         known = {item.name for item in fields(cls)}
         for key in given:
@@ -40,11 +48,16 @@ class RunOptions:
                 near = difflib.get_close_matches(str(key), known, 1)
                 remedy = f"Did you mean {near[0]}?" if near else f"Take some of {', '.join(sorted(known))}."
                 raise faults.unfit_option(str(key), "there is no such option", remedy)
+        cluster, rates = _cluster(given.get("cluster")), given.get("rates") or {}
+        cluster_rates(cluster, rates)
         return cls(
-            cluster=_cluster(given.get("cluster")),
-            volume=_volume(given.get("volume")),
+            cluster=cluster,
+            volume=_parts("volume", given.get("volume"), "volume", "catalog.schema.volume"),
             timeout_seconds=_number("timeout_seconds", given.get("timeout_seconds"), 24 * 3600, LONGEST_TIMEOUT),
             parallel_tables=_number("parallel_tables", given.get("parallel_tables"), 4, 64),
+            cost_center=_tag("cost_center", given.get("cost_center")),
+            rates=dict(rates),
+            jobs_table=jobs_table_of(given.get("jobs_table")),
         )
 
 
@@ -59,7 +72,25 @@ def _cluster(value: object) -> dict[str, Any]:
     return build_photon_cluster(value)
 
 
-def _volume(value: object) -> tuple[str, ...]:
+def jobs_table_of(name: object) -> tuple[str, ...]:
+    """Return catalog, schema and name of the jobs table, empty when none is asked for.
+
+    :raises ConfigurationError: IB-445.
+    """
+    return _parts("jobs_table", name, "table", "catalog.schema.table")
+
+
+def _tag(key: str, value: object) -> str:
+    if value in (None, ""):
+        return ""
+    if not isinstance(value, str) or not _TAG_VALUE.fullmatch(value):
+        raise faults.unfit_option(
+            key, f"{str(value)[:80]!r} is no value of a tag", "Take letters, digits, blanks and . : / = + @ - _."
+        )
+    return value
+
+
+def _parts(key: str, value: object, what: str, form: str) -> tuple[str, ...]:
     if value in (None, ""):
         return ()
     try:
@@ -67,7 +98,7 @@ def _volume(value: object) -> tuple[str, ...]:
     except ValueError:
         parts = ()
     if len(parts) != 3 or any(bad in part for part in parts for bad in "/\\") or {".", ".."} & set(parts):
-        raise faults.unfit_option("volume", f"{value!r} names no volume", "Write catalog.schema.volume.")
+        raise faults.unfit_option(key, f"{value!r} names no {what}", f"Write {form}.")
     return parts
 
 

@@ -25,11 +25,12 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteFile:
-    """One position-delete file; it acts on data files no younger than itself."""
+    """One position-delete file; it acts on data files of its own partition, no younger than itself."""
 
     path: str
     size: int
     sequence: int
+    constants: Mapping[int, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,11 +166,11 @@ def _sort_in(
     if file.get("key_metadata"):
         raise _refused(table, "IB-502", f"has an encrypted file ({path}).")
     size, age = int(file["file_size_in_bytes"]), int(entry["sequence"])
-    if content == 1:
-        deletes.append(DeleteFile(path=path, size=size, sequence=age))
-        return
     partition = file.get("partition") or {}
     constants = {source: partition.get(name) for name, source in sources.items()}
+    if content == 1:
+        deletes.append(DeleteFile(path=path, size=size, sequence=age, constants=constants))
+        return
     data.append(DataFile(path=path, rows=int(file["record_count"]), size=size, sequence=age, constants=constants))
 
 

@@ -1,4 +1,4 @@
-"""The app: three health routes that anybody may ask, metrics behind a credential, 404 for all else."""
+"""The app: three health routes that anybody may ask, metrics and verdicts behind a credential, 404 for all else."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from icebridge_provider.plugins.api import auth
 from icebridge_provider.plugins.api.headers import SecurityHeaders
 from icebridge_provider.plugins.api.health import Health
 from icebridge_provider.plugins.api.metrics import CONTENT_TYPE, Metrics
+from icebridge_provider.plugins.api.reports import Reports
 
 if TYPE_CHECKING:
     from icebridge_provider.ports import Ledger
@@ -31,6 +32,7 @@ def create_app(open_ledger: OpenLedger | None = None, guard: Callable[..., Any] 
     app.add_middleware(SecurityHeaders)
     _add_health(app, Health(open_ledger))
     _add_metrics(app, Metrics(open_ledger), guard or auth.guard())
+    _add_reports(app, Reports(open_ledger), guard or auth.guard(scrape_secret=_no_scraper))
     return app
 
 
@@ -54,6 +56,19 @@ def _add_metrics(app: FastAPI, metrics: Metrics, guard: Callable[..., Any]) -> N
     @app.get("/metrics", dependencies=[Depends(guard)])
     def scrape() -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _add_reports(app: FastAPI, reports: Reports, guard: Callable[..., Any]) -> None:
+    """Add the verdicts, for people only: they name tables."""
+
+    @app.get("/reports", dependencies=[Depends(guard)])
+    def verdicts(plan: str = "", table: str = "") -> HTMLResponse:
+        status, page = reports.page(plan, table)
+        return HTMLResponse(page, status)
+
+
+def _no_scraper() -> str:
+    return ""
 
 
 def _verdict(ok: bool) -> JSONResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from icebridge_provider.catalogs.unity.workspace import Workspace as Client
 from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, TransientError
 from icebridge_provider.model.access import Grant, GrantChange, PolicyKind
 from icebridge_provider.model.identifier import TableIdentifier
+from icebridge_provider.model.protection import Limit
 from icebridge_provider.ports import Catalog
 from tests.support import tables as shapes
 from tests.support.databricks import Workspace
@@ -277,7 +279,8 @@ def test_access_is_read_whole(server: Workspace) -> None:
     }  # fmt: skip
     server.api("POST", "/policies", policy)
     try:
-        found = managed(server).access.access_of(ident("second"))
+        found = managed(server).access.access_of(ident("second"), [""])
+        untagged = managed(server).access.access_of(ident("second"))
     finally:
         server.order("PATCH", f"/tables/{table}", {"row_filter": None, "masks": {"name": None}})
         server.api("DELETE", f"/policies/CATALOG/{MANAGED}/no-bob")
@@ -285,9 +288,10 @@ def test_access_is_read_whole(server: Workspace) -> None:
     assert Grant(principal="bob", privilege="SELECT") in found.grants
     inherited = {"inherited_from_type": "CATALOG", "inherited_from_name": MANAGED}
     assert Grant(principal="analysts", privilege="SELECT", **inherited) in found.grants
-    assert found.row_filter == f"{MANAGED}.s.f"
-    assert found.masks == {"name": f"{MANAGED}.s.f"}
+    assert found.row_filter == Limit(function=f"{MANAGED}.s.f", columns=("id",))
+    assert found.masks == {"name": Limit(function=f"{MANAGED}.s.f")}
     assert (found.comment, found.tags) == ("hers", {"pii": "yes"})
+    assert untagged == replace(found, tags={}), "tags cost a request each"
     (policy_found,) = found.policies
     assert (policy_found.kind, policy_found.privileges) == (PolicyKind.DENY, ("SELECT",))
     assert policy_found.on == f"CATALOG {MANAGED}"

@@ -17,6 +17,9 @@ import uvicorn
 from tests.peers.databricks.app import build
 from tests.peers.databricks.world import World
 
+# The SQL parser calls itself about 25 times for each level of a nested expression.
+DEEPEST, STACK_BYTES = 20_000, 64 * 1024**2
+
 
 def main(arguments: list[str]) -> None:
     """Serve until SIGTERM or until standard input closes."""
@@ -26,11 +29,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--no-spark", action="store_true", help="no SQL and no jobs: starts in a second")
     given = parser.parse_args(arguments)
     given.folder.mkdir(parents=True, exist_ok=True)
+    sys.setrecursionlimit(DEEPEST)
+    threading.stack_size(STACK_BYTES)
     end = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: end.set())
     signal.signal(signal.SIGINT, lambda *_: end.set())
     threading.Thread(target=_wait_for_end_of_input, args=(end,), daemon=True).start()
     listener = socket.create_server(("127.0.0.1", given.port))
+    # Sockets of connections inherit it; else answers wait 40 ms each, for headers and body are two packets.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     world = World(given.folder, f"http://127.0.0.1:{listener.getsockname()[1]}")
     server = _serve(world, listener)
     try:

@@ -22,6 +22,7 @@ SETTINGS = Fields(
         "page_size": INTEGER,
         "external_access_enabled": BOOLEAN,
         "default_predictive_optimization": frozenset({"ENABLE", "DISABLE"}),
+        "storage_root": TEXT,
         "quotas": Each(Each(ANY)),
     }
 )
@@ -98,7 +99,7 @@ class Orders:
         return {}
 
     def settings(self, body: Any = BODY) -> dict[str, Any]:
-        """``page_size``, ``external_access_enabled``, ``default_predictive_optimization``, ``quotas``."""
+        """What :data:`SETTINGS` names; a blank ``storage_root`` takes the metastore's away."""
         world = self.world
         check(body, SETTINGS)
         with world.lock:
@@ -107,6 +108,7 @@ class Orders:
             world.default_predictive_optimization = default
             if "external_access_enabled" in body:
                 world.state.metastore.external_access_enabled = body["external_access_enabled"]
+            world.state.metastore.storage_root = body.get("storage_root", world.state.metastore.storage_root)
             for quota, counted, parent, limit in body.get("quotas", ()):
                 world.quotas[quota, counted, parent] = limit
         return {}

@@ -30,7 +30,8 @@ _BROWSED = {"name", "catalog_name", "schema_name", "full_name", "table_type", "m
 def catalog(world: World, row: CatalogRow) -> dict[str, Any]:
     """CatalogInfo."""
     managed = row.catalog_type == "MANAGED_CATALOG"
-    root = row.storage_root or (f"{world.state.metastore.storage_root}/{row.name}" if managed else "")
+    metastore = world.state.metastore.storage_root
+    root = row.storage_root or (f"{metastore}/{row.name}" if managed and metastore else "")
     return _told(
         _common(world, row)
         | {

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlglot import exp
 
-from tests.peers.databricks import information_schema, sql_actions, sql_commands, sql_run
+from tests.peers.databricks import information_schema, sql_actions, sql_commands, sql_run, system_tables
 from tests.peers.databricks.errors import ApiError
+from tests.peers.databricks.lineage import Flow, flows
 from tests.peers.databricks.sql_errors import SqlError, from_api, from_spark, no_table, unsupported
 from tests.peers.databricks.sql_lexer import quoted
 from tests.peers.databricks.sql_query import Reading, parsed
@@ -42,6 +43,7 @@ class Gateway:
         self._ready: set[str] = set()
         self._lock = threading.Lock()
         self._local = threading.local()
+        self.flows: list[Flow] = []
 
     def run(
         self,
@@ -64,6 +66,7 @@ class Gateway:
                 gateway=self, reader=principal, catalog=(catalog or "").lower(), schema=(schema or "").lower()
             )
             result = self._run(reading, statement, parameters, tag)
+            self.flows += flows(reading, tag)
         except ApiError as error:
             raise from_api(error) from None
         except FileNotFoundError as error:
@@ -134,9 +137,16 @@ class Gateway:
     def information_schema(self, principal: str, name: tuple[str, str, str]) -> str:
         """A view, for this statement only, of what the principal may see."""
         found = information_schema.view(self.world, principal, *name)
+        return self._viewed(name, found)
+
+    def system_table(self, name: tuple[str, str, str]) -> str:
+        """Any other table of catalog ``system``, for this statement only; the right to read it was checked."""
+        return self._viewed(name, system_tables.view(self.world, ".".join(name)))
+
+    def _viewed(self, name: tuple[str, str, str], found: Result | None) -> str:
         if found is None:
             raise no_table(name)
-        view = f"information_schema_{uuid.uuid4().hex}"
+        view = f"{name[1]}_{name[2]}_{uuid.uuid4().hex}"
         self.session().createDataFrame(found.arrow(), found.struct()).createOrReplaceTempView(view)
         self._local.views.append(view)
         return f"(SELECT * FROM {quoted(view)})"

@@ -65,9 +65,12 @@ def _columns(world: World, principal: str) -> Iterator[tuple[Any, ...]]:
 
 
 def _views(world: World, principal: str) -> Iterator[tuple[Any, ...]]:
+    """The text of a view only for who owns it, itself or by a group: others find none."""
+    mine = privileges.identities_of(world.state, principal)
     for row in _seen(world, principal):
         if row.table_type == "VIEW":
-            yield row.catalog, row.schema, row.name, row.view_definition, "NONE", "NO", "NO"
+            text = row.view_definition if row.owner in mine else None
+            yield row.catalog, row.schema, row.name, text, "NONE", "NO", "NO"
 
 
 def _table_privileges(world: World, principal: str) -> Iterator[tuple[Any, ...]]:

@@ -53,6 +53,8 @@ class Reading:
     owner: str = ""
     views: list[str] = field(default_factory=list)
     depth: int = 0
+    reads: list[tuple[str, str]] = field(default_factory=list)
+    writes: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def rights_of(self) -> str:
@@ -122,6 +124,9 @@ class Reading:
         if name[1] == "information_schema":
             return self.gateway.information_schema(self.rights_of, name)
         row = self.authorised(name, "SELECT")
+        if name[0] == "system":
+            return self.gateway.system_table(name)
+        self.reads.append(end_of(row))
         if row.table_type in {"VIEW", "MATERIALIZED_VIEW"}:
             return self._view(row)
         if row.table_type == "FOREIGN":
@@ -226,6 +231,11 @@ def _shortened(node: exp.Table, name: tuple[str, str, str]) -> Iterator[Change]:
         path = [part.name.lower() for part in parts[:-1]]
         if len(path) > 1 and list(name[-len(path) :]) == path and "start" in parts[0].meta:
             yield parts[0].meta["start"], parts[-2].meta["start"], ""
+
+
+def end_of(row: TableRow) -> tuple[str, str]:
+    """A table as lineage names it."""
+    return row.full_name, "VIEW" if row.table_type == "VIEW" else "TABLE"
 
 
 def policed(gateway: Gateway, row: TableRow) -> bool:

@@ -14,7 +14,7 @@ from tests.peers.databricks.model import ColumnRow, Securable, TableRow
 from tests.peers.databricks.sql_commands import Command
 from tests.peers.databricks.sql_errors import SqlError, unsupported
 from tests.peers.databricks.sql_lexer import literal_of, quoted, spliced
-from tests.peers.databricks.sql_query import Reading, parsed, policed
+from tests.peers.databricks.sql_query import Reading, end_of, parsed, policed
 from tests.peers.databricks.sql_result import Result, of
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ def _create_on_engine(reading: Reading, name: Name, text: str, parameters: Any, 
             world._within_quota("TABLE", full_name)
     reading.gateway.execute(text, parameters, tag)
     row = world.adopt(full_name, known.owner if known else reading.reader)
+    reading.writes.append(end_of(row))
     row.comment = comment or row.properties.get("comment", row.comment)
 
 
@@ -164,20 +165,24 @@ def _record_delta(
     else:
         listed = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
         columns = [(one.name, one.kind.sql("databricks")) for one in listed if isinstance(one, exp.ColumnDef)]
-    rows = [
-        ColumnRow(name=column, type_text=kind.lower(), type_name=kind.split("(")[0].split("<")[0], position=position)
-        for position, (column, kind) in enumerate(columns)
-    ]
     with world.lock:
         if ".".join(name) in world.state.tables:
             world.drop_table(".".join(name))
         world.create_table(
-            ".".join(name), reading.reader, columns=rows, data_source_format=options.get("format", "delta").upper(),
+            ".".join(name), reading.reader, columns=_rows(columns), properties=options["properties"],
+            data_source_format=options.get("format", "delta").upper(), comment=options.get("comment", ""),
             table_type="EXTERNAL" if "location" in options else "MANAGED", kind="TABLE_DELTA",
-            properties=options["properties"], comment=options.get("comment", ""),
             storage_location=options.get("location", world.new_location(name[0], name[1])),
         )  # fmt: skip
+    reading.writes.append((".".join(name), "TABLE"))
     return of([])
+
+
+def _rows(columns: list[tuple[str, str]]) -> list[ColumnRow]:
+    return [
+        ColumnRow(name=column, type_text=kind.lower(), type_name=kind.split("(")[0].split("<")[0], position=position)
+        for position, (column, kind) in enumerate(columns)
+    ]
 
 
 def _create_view(reading: Reading, text: str, tree: exp.Create, name: Name, *, replace: bool, lenient: bool) -> Result:
@@ -188,17 +193,14 @@ def _create_view(reading: Reading, text: str, tree: exp.Create, name: Name, *, r
     position = text.lower().find(" as ")
     definition = text[position + 4 :].rstrip("; \n") if position >= 0 else query
     schema = reading.gateway.execute(f"SELECT * FROM ({reading.rewritten(definition, parsed(definition))}) LIMIT 0")
-    rows = [
-        ColumnRow(name=column, type_text=kind.lower(), type_name=kind.split("(")[0].split("<")[0], position=position)
-        for position, (column, kind) in enumerate(schema.columns)
-    ]
     with world.lock:
         if ".".join(name) in world.state.tables:
             world.drop_table(".".join(name))
         world.create_table(
-            ".".join(name), reading.reader, columns=rows, table_type="VIEW", kind="TABLE_VIEW",
+            ".".join(name), reading.reader, columns=_rows(schema.columns), table_type="VIEW", kind="TABLE_VIEW",
             data_source_format="UNKNOWN_DATA_SOURCE_FORMAT", view_definition=_settled(reading, definition),
         )  # fmt: skip
+    reading.writes.append((".".join(name), "VIEW"))
     return of([])
 
 
@@ -351,7 +353,7 @@ def _write(
     privileges: tuple[str, ...], what: str,
 ) -> Result:  # fmt: skip
     name = reading.full_name(part.name for part in target.parts)
-    writable(reading, name, *privileges, what=what)
+    reading.writes.append(end_of(writable(reading, name, *privileges, what=what)))
     gateway = reading.gateway
     gateway.needs(name[0])
     before = _snapshot_id(gateway, name)

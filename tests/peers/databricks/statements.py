@@ -221,19 +221,23 @@ def _wait_of(body: Mapping[str, Any]) -> int:
 
 def typed(given: Any) -> dict[str, Any]:
     """Give values of ``{"name", "type", "value"}`` their types; raises SqlError for a text that is none of its type."""
-    from pyspark.sql.connect.functions import lit
-
     found: dict[str, Any] = {}
     for one in given:
         kind, value = one.get("type", "STRING").upper().partition("(")[0], one.get("value")
         if kind not in _TYPES:
             raise SqlError("INVALID_PARAMETER_VALUE", "22023", f"Parameter {one['name']} has an unknown type {kind}.")
         try:
-            found[one["name"]] = lit(None) if value is None else _TYPES[kind](value)
+            found[one["name"]] = _null() if value is None else _TYPES[kind](value)
         except (ValueError, KeyError, ArithmeticError):
             text = f"The value '{value}' of parameter {one['name']} cannot be cast to {kind}."
             raise SqlError("CAST_INVALID_INPUT", "22018", text) from None
     return found
+
+
+def _null() -> Any:
+    from pyspark.sql.connect.functions import lit
+
+    return lit(None)
 
 
 def _asked(request: Request, entry: Mapping[str, Any]) -> bool:

@@ -74,7 +74,8 @@ class World(People):
         state.grants[Securable("METASTORE", state.metastore.id)] = {}
         state.warehouses["0123456789abcdef"] = WarehouseRow(id="0123456789abcdef", name="Serverless Starter")
         self.add_catalog(CatalogRow(name="system", catalog_type="SYSTEM_CATALOG", owner="System user"))
-        state.grants[Securable("CATALOG", "system")] = {ALL_USERS: {"USE_CATALOG", "USE_SCHEMA", "SELECT"}}
+        state.grants[Securable("CATALOG", "system")] = {ALL_USERS: {"USE_CATALOG"}}
+        state.grants[Securable("SCHEMA", "system.information_schema")] = {ALL_USERS: {"USE_SCHEMA", "SELECT"}}
 
     # Finding
 
@@ -328,7 +329,13 @@ class World(People):
     def new_location(self, catalog: str, schema: str) -> str:
         """Choose where a new managed table lives, as Unity Catalog does: by ids, never by name."""
         row, parent = self.catalog(catalog), self.schema(f"{catalog}.{schema}")
-        root = parent.storage_root or row.storage_root or f"{self.state.metastore.storage_root}/{row.name}"
+        metastore = self.state.metastore.storage_root
+        root = parent.storage_root or row.storage_root or (f"{metastore}/{row.name}" if metastore else "")
+        if not root:
+            text = "Metastore storage root URL does not exist. Please provide a storage location for the catalog"
+            raise ApiError(
+                400, "INVALID_STATE", f"{text} (for example 'CREATE CATALOG c MANAGED LOCATION <location>')."
+            )
         return f"{root.rstrip('/')}/__unitystorage/schemas/{parent.id}/tables/{fresh_id()}"
 
     def iceberg(self, catalog_name: str) -> Catalog:

@@ -36,7 +36,8 @@ def section(name: str, command: Command) -> str:
 def usage(name: str, command: Command) -> str:
     places = [option for option in command.options if not option.flags[0].startswith("-")]
     rest = " [OPTIONS]" if len(command.options) > len(places) else ""
-    words = [f"[{meta(option)}]" if option.settings.get("nargs") == "?" else meta(option) for option in places]
+    forms = {"?": "[{}]", "*": "[{} …]"}
+    words = [forms.get(str(option.settings.get("nargs")), "{}").format(meta(option)) for option in places]
     return " ".join(["icebridge", name, *words]) + rest
 
 

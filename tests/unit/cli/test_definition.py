@@ -21,7 +21,7 @@ def test_every_command_of_the_issue_is_there() -> None:
     names = {command.name for command in COMMANDS}
     assert names == {
         "init", "doctor", "check-connection", "inventory", "assess", "plan", "apply", "status", "retry", "rollback",
-        "purge", "report", "audit", "db", "limits",
+        "purge", "report", "audit", "db", "limits", "consumers", "sweep", "costs",
     }  # fmt: skip
     children = {command.name: [child.name for child in command.children] for command in COMMANDS if command.children}
     assert children == {"audit": ["verify", "bundle"], "db": ["migrate", "backup", "restore", "rebuild"]}

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from icebridge_provider.exceptions import ConfigurationError, LimitExceeded
-from icebridge_provider.model.plan import CopyMethod, MigrationRequest, Rates, TablePlan
-from icebridge_provider.planning.cost import estimate, refuse_impossible
+from icebridge_provider.model.plan import ClusterRates, CopyMethod, MigrationRequest, Rates, TablePlan
+from icebridge_provider.model.settings import Settings
+from icebridge_provider.planning.cost import estimate, refuse_impossible, runs_of
 from tests.unit.planning.test_waves import planned
 
 START = "2026-01-01T00:00:00+00:00"
@@ -101,3 +102,42 @@ def test_commits_can_be_what_makes_it_late() -> None:
 def test_a_deadline_must_be_an_instant() -> None:
     with pytest.raises(ConfigurationError, match=r"IB-315.*'tomorrow'"):
         refuse_impossible(estimate([], request(), 30), request(deadline="tomorrow"), START)
+
+
+CLUSTER = ClusterRates(
+    nodes=3, photon=True, dbu_per_node_hour=1.0, photon_factor=2.0, photon_speedup=2.5, price_per_dbu=0.20,
+    node_per_hour=0.50, startup_minutes=6,
+)  # fmt: skip
+
+
+def test_a_cluster_by_hand() -> None:
+    rates = Rates(compute_per_hour=0.0, storage_per_gb_month=0.0, cluster=CLUSTER)
+    made = estimate([table(CopyMethod.DEEP_CLONE)], request(rates=rates), 30, runs=10)
+    assert made.cluster is not None
+    assert made.cluster.hours == round(30_000 / 3600, 4)  # half of 60,000 s: the other half proves
+    assert made.cluster.dbus == 50.0  # 3 nodes x 1 DBU x 2 for Photon x 8.33 h
+    assert made.cluster.dbu_cost == 10.0
+    assert made.cluster.instance_cost == 14.0  # (8.33 h + 10 starts x 0.1 h) x 3 x 0.50
+    assert made.cluster.baseline_cost == pytest.approx(62.5 * 0.20 + (25_000 / 1200 + 1) * 1.5)
+    assert (made.compute, made.cost) == (24.0, 24.0)
+
+
+def test_without_photon_the_baseline_is_the_cluster_itself() -> None:
+    rates = Rates(cluster=replace(CLUSTER, photon=False))
+    made = estimate([table(CopyMethod.DEEP_CLONE)], request(rates=rates), 30).cluster
+    assert made is not None
+    assert (made.baseline_cost, made.baseline_hours) == (made.cost, made.hours)
+
+
+def test_max_cost_counts_the_cluster() -> None:
+    rates = Rates(compute_per_hour=0.0, storage_per_gb_month=0.0, cluster=CLUSTER)
+    made = estimate([table(CopyMethod.DEEP_CLONE)], request(rates=rates), 30, runs=10)
+    refuse_impossible(made, request(rates=rates, max_cost=24.0), START)
+    with pytest.raises(LimitExceeded, match="IB-313"):
+        refuse_impossible(made, request(rates=rates, max_cost=23.99), START)
+
+
+def test_tables_share_runs_whatever_their_size() -> None:
+    settings = Settings(named_tasks=2, batch_tables=3, batch_bytes=100)
+    assert [runs_of([table(size=1)] * many, settings) for many in (0, 1, 3, 7)] == [0, 1, 1, 3]
+    assert runs_of([table(size=5000)] * 3, settings) == 1

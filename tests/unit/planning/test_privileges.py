@@ -12,16 +12,17 @@ import sqlglot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icebridge_provider.model.access import Grant, GrantChange, Policy, PolicyKind, TableAccess, from_record, to_record
+from icebridge_provider.model.access import Grant, GrantChange, TableAccess, from_record, to_record
+from icebridge_provider.model.protection import Limit, Policy, PolicyKind
 from icebridge_provider.planning.privileges import (
     after,
     drift,
     exposed,
     inverse,
     left_of,
-    revoke_statements,
     swap,
 )
+from icebridge_provider.planning.remedies import revoke_statements
 
 OLD, NEW = "glue.sales.orders", "lake.sales.orders__icebridge_p"
 
@@ -109,6 +110,7 @@ def test_all_privileges_of_a_parent_let_in() -> None:
     assert "USE CATALOG is missing" in refusal
 
 
+MINE, STARS = Limit(function="lake.gov.mine", columns=("city",)), Limit(function="lake.gov.stars")
 REFUSED = {
     "inherited from the schema": (
         old(*of("ann", "SELECT"), *held("bob", "SELECT", kind="SCHEMA", name="glue.sales")),
@@ -153,20 +155,25 @@ REFUSED = {
         ),
         "eve would read lake.sales.orders__icebridge_p by policy p",
     ),
-    "a row filter is missing": (
-        replace(ANN[0], row_filter="lake.gov.mine"),
+    "another row filter": (
+        replace(ANN[0], row_filter=MINE),
+        replace(ANN[1], row_filter=replace(MINE, columns=("town",))),
+        "row filter is lake.gov.mine(city) on glue.sales.orders and lake.gov.mine(town) on",
+    ),
+    "a filter whose arguments cannot be told": (
+        replace(ANN[0], row_filter=replace(MINE, constants=("'x'",))),
         ANN[1],
-        "row filter is lake.gov.mine on glue.sales.orders and none on lake.sales.orders__icebridge_p",
+        "row filter is lake.gov.mine(city, 'x') on glue.sales.orders and none on lake.sales.orders__icebridge_p",
     ),
     "another mask": (
-        replace(ANN[0], masks={"ssn": "lake.gov.stars"}),
-        replace(ANN[1], masks={"ssn": "lake.gov.last_four"}),
-        "mask of column ssn is lake.gov.stars on glue.sales.orders and lake.gov.last_four on",
+        replace(ANN[0], masks={"ssn": STARS}),
+        replace(ANN[1], masks={"ssn": Limit(function="lake.gov.last_four")}),
+        "mask of column ssn is lake.gov.stars() on glue.sales.orders and lake.gov.last_four() on",
     ),
     "a mask too many": (
         ANN[0],
-        replace(ANN[1], masks={"ssn": "lake.gov.stars"}),
-        "mask of column ssn is none on glue.sales.orders and lake.gov.stars on",
+        replace(ANN[1], masks={"ssn": STARS}),
+        "mask of column ssn is none on glue.sales.orders and lake.gov.stars() on",
     ),
     "a denial is missing": (
         replace(
@@ -180,19 +187,24 @@ REFUSED = {
         ANN[1],
         "policy f (ROW_FILTER  for ann, bob) is in force on glue.sales.orders and not on",
     ),
-    "a policy whose condition the copy does not meet": (
+    "a policy whose condition the copy meets in another way": (
         replace(ANN[0], policies=(Policy(name="f", kind=PolicyKind.ROW_FILTER, when="pii"),), tags={"pii": "yes"}),
-        replace(ANN[1], policies=(Policy(name="f", kind=PolicyKind.ROW_FILTER, when="pii"),)),
+        replace(ANN[1], policies=(Policy(name="f", kind=PolicyKind.ROW_FILTER, when="pii"),), tags={"pii": "no"}),
         "policy f holds under a condition on tags",
     ),
-    "a policy whose condition a column does not meet": (
+    "a policy whose condition a column of the copy meets too": (
+        replace(ANN[0], policies=(Policy(name="f", kind=PolicyKind.COLUMN_MASK, when="pii"),)),
         replace(
-            ANN[0],
+            ANN[1],
             policies=(Policy(name="f", kind=PolicyKind.COLUMN_MASK, when="pii"),),
             column_tags={"ssn": {"pii": ""}},
         ),
-        replace(ANN[1], policies=(Policy(name="f", kind=PolicyKind.COLUMN_MASK, when="pii"),)),
         "differ in pii= of column ssn",
+    ),
+    "somebody reads the copy before its masks stand": (
+        replace(ANN[0], masks={"ssn": STARS}),
+        new(*ways("ann", "lake"), *held("ann", "SELECT", kind="SCHEMA", name="lake.sales")),
+        "ann would read lake.sales.orders__icebridge_p by SELECT on schema lake.sales, where what limits",
     ),
 }
 
@@ -219,8 +231,8 @@ def test_what_the_copier_itself_inherits_is_no_obstacle() -> None:
 def test_equal_policies_are_no_obstacle() -> None:
     rule = Policy(name="f", kind=PolicyKind.ROW_FILTER, principals=("ann", "bob"), function="lake.gov.f", when="pii")
     twin = replace(rule, on="CATALOG lake", principals=("bob", "ann"))
-    source = replace(ANN[0], policies=(rule,), tags={"pii": "1"}, masks={"ssn": "lake.gov.m"})
-    target = replace(ANN[1], policies=(twin,), tags={"pii": "1"}, masks={"ssn": "lake.gov.m"})
+    source = replace(ANN[0], policies=(rule,), tags={"pii": "1"}, masks={"ssn": STARS})
+    target = replace(ANN[1], policies=(twin,), tags={"pii": "1"}, masks={"ssn": STARS})
     assert swap(source, target).refusals == ()
 
 
@@ -233,7 +245,7 @@ def test_a_schema_can_be_asked_before_anything_is_copied() -> None:
 def test_statements_are_databricks_sql_whatever_the_names_are() -> None:
     source = TableAccess(table="glue.`my schema`.`a``b`", grants=of("o'neil`; DROP TABLE x", "SELECT"))
     moves = swap(source, ANN[1])
-    [statement] = revoke_statements(moves)
+    [statement] = revoke_statements(moves.source, moves.revokes)
     assert statement == "REVOKE SELECT ON TABLE `glue`.`my schema`.`a``b` FROM `o'neil``; DROP TABLE x`"
     assert len(sqlglot.parse(statement, dialect="databricks")) == 1
 
@@ -300,8 +312,9 @@ def test_what_is_recorded_can_be_read_again_in_whatever_order_it_was_answered(so
             ("grant SELECT of SCHEMA glue.sales to eve is new",),
         ),
         (old(*held("ann", "SELECT")), 2),
-        (replace(ANN[0], row_filter="f"), ("row filter f is new",)),
-        (replace(ANN[0], masks={"ssn": "m"}), ("mask m of column ssn is new",)),
+        (replace(ANN[0], row_filter=MINE), ("row filter lake.gov.mine(city) is new",)),
+        (replace(ANN[0], masks={"ssn": STARS}), ("mask lake.gov.stars() of column ssn is new",)),
+        (replace(ANN[0], table_id="2"), ("table  is gone", "table 2 is new")),
         (
             replace(ANN[0], policies=(Policy(name="p", kind=PolicyKind.DENY, principals=("ann",)),)),
             ("policy p (DENY  for ann) is new",),

@@ -50,7 +50,7 @@ def routes(made: FastAPI) -> list[str]:
 
 
 def test_there_are_these_routes_and_no_others() -> None:
-    assert set(routes(app())) == {*OPEN, "/metrics"}
+    assert set(routes(app())) == {*OPEN, "/metrics", "/reports"}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,10 @@ def calm(*readers: str) -> World:
     state.grants.clear()
     state.policies.clear()
     for name in (SOURCE_NAME, STAGED_NAME):
-        state.tables[name].row_filter, state.tables[name].tags = None, {}
+        row = state.tables[name]
+        row.row_filter, row.tags, row.comment = None, {}, ""
+        for column in row.columns:
+            column.mask = None
     state.tables[SOURCE_NAME].owner = "copier"
     world.foreign, world.read_only = True, False
     for side in "fm":
@@ -108,14 +111,70 @@ def readers(document: dict[str, Any], when: str) -> dict[str, set[str]]:
 
 def test_a_mask_on_a_column_called_password_is_certified_as_it_is(folder: Path) -> None:
     world = calm("ann")
-    for name in (SOURCE_NAME, STAGED_NAME):
-        world.state.tables[name].columns[1].mask = Policing(function_name="m.gov.stars")
+    world.state.tables[SOURCE_NAME].columns[1].mask = Policing(function_name="m.gov.stars", columns=("id",))
     run = begun(folder, world)
     proposed = run.ledger.document("proposal", f"{PLAN_ID}/{TABLE.source}")
     assert proposed is not None
-    recorded = proposed["certificate"]["access"]["before"]["target"]["masks"]
-    assert recorded == [{"column": "password", "function": "m.gov.stars()"}]
+    recorded = proposed["certificate"]["access"]["after"]["target"]["masks"]
+    limit = {"function": "m.gov.stars", "columns": ["id"], "constants": []}
+    assert recorded == [{"column": "password", "limit": limit}]
     run.cut_over()
+    assert applied(run) == ["protect", "grant", "publish", "revoke", "instruct"]
+    assert world.state.tables[TARGET_NAME].columns[1].mask == world.state.tables[SOURCE_NAME].columns[1].mask
+    run.roll_back()
+    assert run.oracle.said == []
+
+
+def test_a_rollback_leaves_masks_on_a_copy_that_somebody_reads(folder: Path) -> None:
+    world = calm("ann")
+    world.state.tables[SOURCE_NAME].columns[1].mask = Policing(function_name="m.gov.stars")
+    run = begun(folder, world)
+    run.cut_over()
+    give(world.state, "TABLE", TARGET_NAME, "eve", "SELECT")
+    done = rollback_table(run.site, PLAN, TABLE)
+    assert done["protected"] == ["mask m.gov.stars() of column password"]
+    assert done["kept"] == str(TABLE.staged)
+    assert world.sees("eve", "uuid-copy") == ((), (("password", ("m.gov.stars", ())),))
+
+
+def test_a_copy_that_was_written_after_its_masks_were_put_on_is_not_published(folder: Path) -> None:
+    world = calm("ann")
+    world.state.tables[SOURCE_NAME].columns[1].mask = Policing(function_name="m.gov.stars")
+    run = begun(folder, world)
+    real = run.world.changed
+
+    def somebody() -> None:
+        real()
+        run.world.changed = real
+        world.files[STAGED_NAME] = {**world.files[STAGED_NAME], "at": "another.metadata.json"}
+
+    run.world.changed = somebody
+    with pytest.raises(ValidationFailed, match=r"IB-605.*another.metadata.json"):
+        run.cut_over()
+    assert (world.name_of("uuid-copy"), world.withholds(STAGED_NAME)) == (STAGED_NAME, False)
+
+
+def test_a_copy_with_a_mask_before_its_proof_is_refused_by_name(folder: Path) -> None:
+    world = calm("ann")
+    world.state.tables[STAGED_NAME].columns[1].mask = Policing(function_name="m.gov.stars")
+    run = begun(folder, world, certify=False)
+    with pytest.raises(ValidationFailed, match="IB-638"):
+        certify_wave(run.site, PLAN, PLAN.tables)
+
+
+def test_who_is_in_which_group_is_asked_when_it_matters(folder: Path) -> None:
+    world = calm("ann")
+    world.tells_groups = True
+    world.state.groups["analysts"] = {"ann"}
+    take(world.state, "CATALOG", "m", "account users")
+    give(world.state, "CATALOG", "m", "analysts", "USE_CATALOG", "USE_SCHEMA")
+    run = begun(folder, world)
+    world.state.groups["analysts"].clear()
+    with pytest.raises(ValidationFailed, match=r"IB-632.*way in ann in analysts is gone"):
+        run.cut_over()
+    world.state.groups["analysts"] = {"ann"}
+    run.cut_over()
+    assert run.oracle.said == []
 
 
 def test_certifying_again_gives_the_same_digest_and_another_one_when_access_changed(folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from icebridge_provider.exceptions import ConfigurationError, ValidationFailed
 from icebridge_provider.model.event import State, Step
 from icebridge_provider.model.settings import Settings
-from icebridge_provider.steps.purge import orphans, purge_table
+from icebridge_provider.steps.purge import purge_table
 from icebridge_provider.steps.rollback import rollback_table
 from tests.support import tables as shapes
 from tests.support.migration import PLAN, Migration, Stopped, StoppingLedger
@@ -192,10 +192,3 @@ def test_a_file_that_came_into_use_during_the_purge_stops_the_rest_of_it(tmp_pat
     with pytest.raises(ValidationFailed, match="IB-643"):
         purge_table(m.site, m.plan, m.table, "ada")
     assert len(m.rows("source", "twin")) == 100
-
-
-def test_a_kept_copy_is_listed_as_left_behind(tmp_path: Path) -> None:
-    m = Migration(tmp_path).switched()
-    assert orphans(m.site, m.plan) == []
-    rollback_table(m.site, m.plan, m.table)
-    assert orphans(m.site, m.plan) == ["dst.lake.t__icebridge_p1"]

@@ -168,3 +168,19 @@ def test_a_copy_that_was_used_is_not_overwritten(migration: RemoteMigration) -> 
     with pytest.raises(ConfigurationError, match="IB-606"):
         copy(migration)
     assert start_copies(migration.site, migration.plan, [migration.table]) == ""
+
+
+def test_a_table_goes_back_and_forth(migration: RemoteMigration) -> None:
+    for _ in range(2):
+        start_copies(migration.site, migration.plan, [migration.table])
+        with pytest.raises(TransientError, match="IB-608"):
+            copy(migration)
+        migration.elsewhere.work()
+        copy(migration)
+        write(migration)
+        with pytest.raises(TransientError, match="IB-608"):
+            catch_up(migration.site, migration.plan, migration.table)
+        migration.elsewhere.work()
+        assert catch_up(migration.site, migration.plan, migration.table) == {"rounds": 1}
+        migration.cut_over(migration.certify())
+        assert rollback_table(migration.site, migration.plan, migration.table)["kept"]

@@ -1,0 +1,163 @@
+"""Starts the local Databricks workspace of the source checkout and talks to it with Databricks' own client."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import icebridge_provider
+from icebridge_provider.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+    from databricks.sdk.service.sql import StatementResponse
+
+CHECKOUT = Path(icebridge_provider.__file__).resolve().parents[1]
+ADMIN = "admin"
+_CONSOLE = "the account console"
+PATIENCE_SECONDS = 120
+
+
+class LocalWorkspace:
+    """A workspace in its own process: ``with LocalWorkspace(folder) as workspace``. It keeps nothing when it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._tokens: dict[str, str] = {}
+        self._clients: dict[str, WorkspaceClient] = {}
+
+    def __enter__(self) -> Self:
+        folder, python = self._folder, prepared_python()
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DATABRICKS_", "AIRFLOW"))}
+        with (folder / "workspace.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own arguments
+                [python, "-m", "tests.peers.databricks", "--folder", str(folder)],
+                cwd=CHECKOUT, env={**kept, "PYTHONUNBUFFERED": "1"}, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            raise _failed(folder / "workspace.log")
+        started = json.loads(line)
+        self.url, self._tokens[_CONSOLE] = str(started["url"]), str(started["admin_token"])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.stdin:
+            self._process.stdin.close()  # that is how it is told to end
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def port(self) -> int:
+        """Where it listens on 127.0.0.1."""
+        return int(self.url.rsplit(":", 1)[1])
+
+    def order(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+        """Ask for what is done in a real workspace's account console: people, groups, tokens, the metastore."""
+        return self.client(_CONSOLE).api_client.do(method, f"/admin{path}", body=dict(body))
+
+    def principal(self, name: str, *groups: str) -> None:
+        """Make a person or a service, in groups made on the way."""
+        self.order("POST", "/principals", {"name": name, "groups": list(groups)})
+
+    def token(self, principal: str) -> str:
+        """Return an access token of a principal."""
+        if principal not in self._tokens:
+            self._tokens[principal] = str(self.order("POST", "/tokens", {"principal": principal})["token"])
+        return self._tokens[principal]
+
+    def client(self, principal: str) -> WorkspaceClient:
+        """Return Databricks' own client, signed in as a principal."""
+        if principal not in self._clients:
+            from databricks.sdk import WorkspaceClient
+            from databricks.sdk.core import Config
+
+            config = Config(
+                host=self.url,
+                token=self.token(principal),
+                http_timeout_seconds=PATIENCE_SECONDS,
+                retry_timeout_seconds=PATIENCE_SECONDS,
+            )
+            self._clients[principal] = WorkspaceClient(config=config)
+        return self._clients[principal]
+
+    @cached_property
+    def warehouse(self) -> str:
+        """Id of its SQL warehouse."""
+        return str(next(iter(self.client(ADMIN).warehouses.list())).id)
+
+    def run(self, statement: str, principal: str = ADMIN) -> list[list[str]]:
+        """Return the rows of a statement.
+
+        :raises ConfigurationError: IB-754 with what the workspace says when it refuses.
+        """
+        answer = self._answer(statement, principal)
+        if answer.status is not None and answer.status.error is not None:
+            raise ConfigurationError(
+                "IB-754",
+                f"The local workspace refused {statement!r}: {answer.status.error.message}",
+                remedy="Remove the demo's folder and run it again; its log is workspace.log there.",
+            )
+        return (answer.result.data_array if answer.result else None) or []
+
+    def reads(self, principal: str, table: str) -> str:
+        """Say what a principal gets who counts a table's rows: their number, or *refused*."""
+        answer = self._answer(f"SELECT count(*) FROM {table}", principal)  # noqa: S608 - the demo's own names
+        if answer.status is not None and answer.status.error is not None:
+            return "refused"
+        rows = (answer.result.data_array if answer.result else None) or [["?"]]
+        return f"{int(rows[0][0]):,} rows"
+
+    def _answer(self, statement: str, principal: str) -> StatementResponse:
+        from databricks.sdk.service.sql import StatementState
+
+        api = self.client(principal).statement_execution
+        answer = api.execute_statement(statement, self.warehouse, wait_timeout="30s")
+        while answer.status and answer.status.state in {StatementState.PENDING, StatementState.RUNNING}:
+            time.sleep(0.2)
+            answer = api.get_statement(str(answer.statement_id))
+        return answer
+
+
+def prepared_python() -> str:
+    """Make the workspace's own environment (Spark, a Java) or find it, and return its interpreter.
+
+    :raises ConfigurationError: IB-753 when this is no source checkout, or the environment cannot be made.
+    """
+    if not (CHECKOUT / "tests" / "peers" / "databricks").is_dir():
+        raise ConfigurationError(
+            "IB-753",
+            "The local Databricks workspace comes with IceBridge's source checkout, not with its package.",
+            remedy="Clone the repository and run README's command there with: -- --stack databricks",
+        )
+    made = subprocess.run(
+        [sys.executable, "-m", "tests.peers.environment"], cwd=CHECKOUT, check=False, capture_output=True, text=True
+    )
+    if made.returncode:
+        raise ConfigurationError(
+            "IB-753",
+            f"The environment of the local Databricks workspace could not be made: {made.stderr[-1500:]}",
+            remedy="Mend what it says and run the command again.",
+        )
+    return made.stdout.strip().splitlines()[-1]
+
+
+def _failed(log: Path) -> ConfigurationError:
+    tail = log.read_text(errors="replace")[-1500:] if log.exists() else ""
+    return ConfigurationError(
+        "IB-754",
+        f"The local Databricks workspace did not start. The end of its log:\n{tail}",
+        remedy=f"Read {log}, mend what it says and run the command again.",
+    )
