@@ -9,7 +9,9 @@ A job says what to copy where; nothing is decided here. Keys:
 * ``source`` and ``staged``: catalog, schema, table; ``properties``: what the finished table has;
 * ``suffix``: how staged names of this migration end;
 * ``refresh``: whether the source is a foreign table, whose metadata Unity Catalog keeps a copy of that grows old;
-* ``columns`` (all when there are none) and ``partition_by``: for ``insert_select``.
+* ``columns`` (all when there are none) and ``partition_by``: for ``insert_select``;
+* ``chunks``, for a large one: statements ``delete`` and ``insert`` with their ``values``, over some partitions each,
+  and ``layout``, their name. A table that was left half-filled by the same layout is gone on with.
 
 A table is finished when its property ``icebridge.token`` is the job's: that property is written last, after all rows.
 So the program may be stopped anywhere and run again; what it finds half-made under the staged name it drops, if this
@@ -41,6 +43,7 @@ from typing import Any
 TOKEN = "icebridge.token"  # noqa: S105 - name of a table property
 PLAN = "icebridge.plan-id"
 STATE = "icebridge.state"
+CHUNKS = "icebridge.chunks"
 DONE, FOUND, FAILED, LOST = "done", "found", "failed", "lost"
 LONGEST_NAME = 255
 LONGEST_PROBLEM = 1500
@@ -195,7 +198,8 @@ def _copied(spark: Any, job: dict[str, Any]) -> tuple[str, int | None]:
             return FOUND, None
         if not is_ours(there, job):
             raise ValueError("the staged name is taken by a table that this migration did not make")
-        spark.sql(f"DROP TABLE IF EXISTS {staged}")
+        if chunks_done(there, job) is None:
+            spark.sql(f"DROP TABLE IF EXISTS {staged}")
     if job.get("refresh"):
         spark.sql(f"REFRESH FOREIGN TABLE {quoted(job['source'])}")
     rows = METHODS[job["method"]](spark, job)
@@ -231,20 +235,50 @@ def deep_clone(spark: Any, job: dict[str, Any]) -> int | None:
 
 
 def insert_select(spark: Any, job: dict[str, Any]) -> int | None:
-    """Make an empty table of the source's columns and fill it by one INSERT.
+    """Make an empty table of the source's columns and fill it, by one INSERT or by one a chunk.
 
     While it is filled its state names this very attempt: if somebody else puts a table of his own under the name
     meanwhile, that one is not taken for ours.
     """
     staged, source = quoted(job["staged"]), quoted(job["source"])
-    fields = spark.sql(_select(_names(job.get("columns", ())) or "*", source) + " LIMIT 0").schema.jsonValue()["fields"]
     attempt = f"copying {uuid.uuid4().hex}"
-    spark.sql(create_statement(job, fields, attempt))
-    names = _names(field["name"] for field in fields)
-    rows = _rows_of(spark.sql(f"INSERT INTO {staged} ({names}) {_select(names, source)}"))
+    names = _names(job.get("columns", ()))
+    if chunks_done(properties_of(spark, staged) or {}, job) is None:
+        fields = spark.sql(_select(names or "*", source) + " LIMIT 0").schema.jsonValue()["fields"]
+        spark.sql(create_statement(job, fields, attempt))
+        names = _names(field["name"] for field in fields)
+    if job.get("chunks"):
+        rows = insert_chunks(spark, job, attempt)
+    else:
+        rows = _rows_of(spark.sql(f"INSERT INTO {staged} ({names}) {_select(names, source)}"))
     if (properties_of(spark, staged) or {}).get(STATE) != attempt:
         raise ValueError("another run replaced the staged table meanwhile")
     return rows
+
+
+def insert_chunks(spark: Any, job: dict[str, Any], attempt: str) -> int:
+    """Write what an earlier attempt has not noted. It may have written the first of these, which is deleted before."""
+    staged, chunks, rows = quoted(job["staged"]), job["chunks"], 0
+    done = chunks_done(properties_of(spark, staged) or {}, job) or 0
+    _note_chunks(spark, job, attempt, done)
+    for number, chunk in enumerate(chunks[done:], done + 1):
+        if number == done + 1:
+            spark.sql(chunk["delete"], args=chunk["values"])
+        rows += _rows_of(spark.sql(chunk["insert"], args=chunk["values"])) or 0
+        _note_chunks(spark, job, attempt, number)
+        print(f"{'.'.join(job['staged'])}: {number} of {len(chunks)} chunks", flush=True)
+    return rows
+
+
+def chunks_done(there: dict[str, str], job: dict[str, Any]) -> int | None:
+    """Return how many chunks a half-filled table holds, None when it is not one of this very layout."""
+    layout, _, done = there.get(CHUNKS, "").partition(" ")
+    return int(done) if job.get("chunks") and layout == job["layout"] and TOKEN not in there else None
+
+
+def _note_chunks(spark: Any, job: dict[str, Any], attempt: str, done: int) -> None:
+    noted = properties_list({STATE: attempt, CHUNKS: f"{job['layout']} {done}"})
+    spark.sql(f"ALTER TABLE {quoted(job['staged'])} SET TBLPROPERTIES ({noted})")
 
 
 def _select(names: str, source: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TYPES = ("databricks",)
 _WAREHOUSE = "/warehouses/"
-_RUNS = ("volume", "timeout_seconds", "parallel_tables", "cost_center", "rates", "jobs_table")
+_RUNS = ("volume", "timeout_seconds", "parallel_tables", "chunk_bytes", "cost_center", "rates", "jobs_table")
 _ELSEWHERE = ("azure_tenant_id", "use_azure_managed_identity", "use_default_azure_credential", "federated_aws")
 
 

@@ -34,6 +34,7 @@ _PYTHON: dict[str, type] = {
     "timestamp": dt.datetime,
     "timestamptz": dt.datetime,
 }
+Partition = tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Changes:
     """
 
     columns: tuple[tuple[str, str], ...] = ()
-    partitions: tuple[tuple[str | None, ...], ...] = ()
+    partitions: tuple[Partition, ...] = ()
     reason: str = ""
 
 
@@ -82,20 +83,32 @@ def _by_name(files: SnapshotFiles) -> dict[tuple[str, int], DataFile | DeleteFil
 
 
 def _partitions(changed: Iterable[DataFile | DeleteFile], fields: tuple[Field, ...]) -> Changes:
-    listed = [file.constants for file in changed]
+    named = named_by(changed, fields)
+    if isinstance(named, str):
+        return Changes(reason=named)
+    columns, found = named
+    if len(set(found)) > MOST:
+        return Changes(reason=f"{len(set(found))} partitions changed")
+    return Changes(columns=columns, partitions=tuple(sorted(set(found), key=str)))
+
+
+def named_by(
+    files: Iterable[DataFile | DeleteFile], fields: tuple[Field, ...]
+) -> tuple[tuple[tuple[str, str], ...], list[Partition]] | str:
+    """Return the columns by which all files are partitioned unchanged, and each file's partition, in order.
+
+    :returns: a text that says why there are none, where there are none.
+    """
+    listed = [file.constants for file in files]
     shared = set(listed[0]).intersection(*listed[1:])
     columns = [field for field in fields if field.field_id in shared and _databricks_type(field)]
     if not columns:
-        return Changes(reason="not every changed file belongs to a partition by plain columns")
-    found = {_values(columns, constants) for constants in listed}
-    if None in found:
-        return Changes(reason="a partition's value cannot be written in SQL")
-    if len(found) > MOST:
-        return Changes(reason=f"{len(found)} partitions changed")
-    partitions = sorted((one for one in found if one is not None), key=str)
-    return Changes(
-        columns=tuple((column.name, _databricks_type(column)) for column in columns), partitions=tuple(partitions)
-    )
+        return "not every changed file belongs to a partition by plain columns"
+    found = [_values(columns, constants) for constants in listed]
+    named = [one for one in found if one is not None]
+    if len(named) < len(found):
+        return "a partition's value cannot be written in SQL"
+    return tuple((column.name, _databricks_type(column)) for column in columns), named
 
 
 def _databricks_type(field: Field) -> str:
@@ -103,7 +116,7 @@ def _databricks_type(field: Field) -> str:
     return field.type.upper() if field.type.startswith("decimal") else _TYPES.get(field.type, "")
 
 
-def _values(columns: Iterable[Field], constants: Mapping[int, Any]) -> tuple[str | None, ...] | None:
+def _values(columns: Iterable[Field], constants: Mapping[int, Any]) -> Partition | None:
     texts = []
     for column in columns:
         value = constants[column.field_id]

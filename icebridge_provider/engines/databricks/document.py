@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from icebridge_provider.engines.databricks import faults
+from icebridge_provider.engines.databricks.chunks import chunked
 from icebridge_provider.engines.databricks.peer import UnityTables
 from icebridge_provider.engines.local.metadata import marks
 from icebridge_provider.model.job import JobSpec
@@ -32,13 +33,16 @@ def refuse_unknown(jobs: Iterable[tuple[JobSpec, str]]) -> None:
             raise faults.unsupported_method(job.source, job.method.value, tuple(method.value for method in METHODS))
 
 
-def document_of(jobs: Sequence[tuple[JobSpec, str]], source: UnityTables, target: UnityTables) -> bytes:
+def document_of(
+    jobs: Sequence[tuple[JobSpec, str]], source: UnityTables, target: UnityTables, chunk_bytes: int
+) -> bytes:
     """Return the job file: the same bytes for the same jobs.
 
+    :param chunk_bytes: see :func:`icebridge_provider.engines.databricks.chunks.chunked`.
     :raises PreflightFailed: IB-451 when a source table is gone.
     """
     ordered = sorted(jobs, key=lambda item: item[1])
-    listed = [_entry(job, token, source, target) for job, token in ordered]
+    listed = [_entry(job, token, source, target, chunk_bytes) for job, token in ordered]
     return json.dumps(listed, sort_keys=True).encode()
 
 
@@ -50,19 +54,23 @@ def tokens_in(document: bytes) -> set[str]:
         return set()
 
 
-def _entry(job: JobSpec, token: str, source: UnityTables, target: UnityTables) -> dict[str, Any]:
+def _entry(job: JobSpec, token: str, source: UnityTables, target: UnityTables, chunk_bytes: int) -> dict[str, Any]:
+    from icebridge_provider.engines.local.engine import store_of
+
     loaded = source.load(job.source)
     if loaded is None:
         raise faults.source_gone(job.source)
     pinned = {"table-uuid": loaded.metadata.get("table-uuid", ""), "current-snapshot-id": job.snapshot_id}
+    read, staged = source.parts(job.source), target.parts(job.staged)
     return {
         "token": token,
         "method": job.method.value,
-        "source": list(source.parts(job.source)),
-        "staged": list(target.parts(job.staged)),
+        "source": list(read),
+        "staged": list(staged),
         "columns": list(job.columns),
         "partition_by": list(job.partition_by),
         "properties": {**job.properties, **marks(job, token, pinned)},
         "suffix": f"__icebridge_{short_id(job.plan_id)}",
         "refresh": source.is_foreign,
+        **chunked(job, loaded, lambda: store_of(source, loaded), staged, read, chunk_bytes),
     }

@@ -123,7 +123,7 @@ class DatabricksEngine:
         caught_up = sync_document(jobs, self._source, self._target)
         if caught_up is not None:
             return CATCH_UP, caught_up
-        return PROGRAM, document_of(jobs, self._source, self._target)
+        return PROGRAM, document_of(jobs, self._source, self._target, self._options.chunk_bytes)
 
     def poll(self, job: JobRef) -> JobStatus:
         """Where a run is; how each of its tables came out is for :meth:`result_of` to say."""

@@ -23,7 +23,8 @@ class RunOptions:
 
     ``cluster`` is the ready ``new_cluster``. ``volume`` (``catalog.schema.volume``) is where program and jobs are put;
     without it they go to the principal's own folder in the workspace, which nobody else may write to.
-    ``timeout_seconds`` ends a run, ``parallel_tables`` are copied at once by one run. ``cost_center`` becomes a tag of
+    ``timeout_seconds`` ends a run, ``parallel_tables`` are copied at once by one run; one of more than ``chunk_bytes``
+    is written a few partitions at a time where it is partitioned and copied by INSERT. ``cost_center`` becomes a tag of
     every cluster, ``rates`` are the prices of estimates (:mod:`icebridge_provider.planning.cluster_rates`),
     ``jobs_table`` (``catalog.schema.table``) is where the progress of every table is written as well.
     """
@@ -32,6 +33,7 @@ class RunOptions:
     volume: tuple[str, ...] = ()
     timeout_seconds: int = 24 * 3600
     parallel_tables: int = 4
+    chunk_bytes: int = 500 * 1000**3
     cost_center: str = ""
     rates: Mapping[str, Any] = field(default_factory=dict)
     jobs_table: tuple[str, ...] = ()
@@ -55,6 +57,7 @@ class RunOptions:
             volume=_parts("volume", given.get("volume"), "volume", "catalog.schema.volume"),
             timeout_seconds=_number("timeout_seconds", given.get("timeout_seconds"), 24 * 3600, LONGEST_TIMEOUT),
             parallel_tables=_number("parallel_tables", given.get("parallel_tables"), 4, 64),
+            chunk_bytes=_number("chunk_bytes", given.get("chunk_bytes"), 500 * 1000**3, 10**18),
             cost_center=_tag("cost_center", given.get("cost_center")),
             rates=dict(rates),
             jobs_table=jobs_table_of(given.get("jobs_table")),

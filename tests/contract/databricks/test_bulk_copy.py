@@ -78,8 +78,8 @@ class Lake:
     def target(self) -> UnityCatalog:
         return UnityCatalog("dst", self.client(), MANAGED, warehouse_id="none")
 
-    def engine(self) -> DatabricksEngine:
-        options = {"cluster": CLUSTER, "volume": f"{MANAGED}.s.runs"}
+    def engine(self, **more: Any) -> DatabricksEngine:
+        options = {"cluster": CLUSTER, "volume": f"{MANAGED}.s.runs", **more}
         return DatabricksEngine(self.client(), self.source(), self.target(), options)
 
     def job(self, name: str, method: CopyMethod, **more: Any) -> tuple[JobSpec, str]:
@@ -99,8 +99,8 @@ class Lake:
         )
         return spec, f"{name}-{method.value}-{time.monotonic_ns()}"
 
-    def run(self, *jobs: tuple[JobSpec, str]) -> list[JobStatus]:
-        engine = self.engine()
+    def run(self, *jobs: tuple[JobSpec, str], **options: Any) -> list[JobStatus]:
+        engine = self.engine(**options)
         run = engine.submit_all(jobs)
         until = time.monotonic() + 100
         while engine.poll(run).state is JobState.RUNNING:
@@ -180,6 +180,42 @@ def test_one_run_copies_tables_of_all_shapes(lake: Lake, method: CopyMethod) -> 
     for make, (spec, _), status in zip(copied, jobs, lake.run(*jobs), strict=True):
         assert status.state is JobState.SUCCEEDED, (make.__name__, status)
         assert same_rows(lake.rows(spec), lake, make.__name__), make.__name__
+
+
+def test_a_large_table_is_written_by_partitions_and_gone_on_with(lake: Lake) -> None:
+    rows = pa.table({"id": pa.array(range(90)), "carrier": [f"it's {number % 3}" for number in range(90)]})
+    table = shapes.create(lake.origin, "by_carrier", rows)
+    with table.update_spec() as spec:
+        spec.add_identity("carrier")
+    table.append(rows)
+    lake.server.order("POST", f"/refresh/{FOREIGN}")
+    given = {"columns": ("id", "carrier"), "partition_by": ("carrier",)}
+    job, token = lake.job("by_carrier", CopyMethod.INSERT_SELECT, **given)
+    [whole] = lake.run((job, token), chunk_bytes=1)
+    assert (whole.state, whole.result and whole.result.rows) == (JobState.SUCCEEDED, 90), whole
+    made = lake.target().load(job.staged)
+    assert made is not None
+    layout, _, count = made.properties["icebridge.chunks"].partition(" ")
+    assert count == "3", "a partition is a chunk"
+    staged, owner = lake.target().sql_name(job.staged), lake.server.sdk(WHO).statement_execution
+    for statement in (
+        f"DELETE FROM {staged} WHERE carrier <> 'it\\'s 0'",
+        f"ALTER TABLE {staged} UNSET TBLPROPERTIES ('icebridge.token')",
+        f"ALTER TABLE {staged} SET TBLPROPERTIES ('icebridge.chunks' = '{layout} 1')",
+    ):
+        answer = owner.execute_statement(statement, next(iter(lake.server.sdk().warehouses.list())).id)
+        assert answer.status is not None
+        assert answer.status.error is None, answer.status
+    head = lake.target().load(job.staged)
+    assert head is not None
+    [rest] = lake.run((job, f"{token}-2"), chunk_bytes=1)
+    assert rest.state is JobState.SUCCEEDED, rest
+    assert same_rows(lake.rows(job), lake, "by_carrier")
+    after = lake.target().load(job.staged)
+    assert after is not None
+    assert after.metadata["table-uuid"] == made.metadata["table-uuid"], "the half-filled table was gone on with"
+    kept = [snapshot["snapshot-id"] for snapshot in after.metadata["snapshots"]]
+    assert len(kept) - kept.index(head.current_snapshot_id) - 1 == 3, "one DELETE, and two chunks that were left"
 
 
 def test_a_clone_cannot_carry_partition_transforms(lake: Lake) -> None:

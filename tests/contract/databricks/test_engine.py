@@ -173,7 +173,8 @@ def test_the_cluster_is_photon_tagged_and_limited_in_time(bench: Bench) -> None:
     assert task.new_cluster is not None
     assert task.new_cluster.runtime_engine is not None
     assert task.new_cluster.runtime_engine.value == "PHOTON"
-    assert task.new_cluster.custom_tags == {"icebridge_plan": "p1"}
+    tags = {"icebridge_plan": "p1", "icebridge_run": ref.token, "icebridge_wave": "0"}
+    assert task.new_cluster.custom_tags == tags
     assert task.spark_python_task is not None
     assert (task.spark_python_task.parameters or [])[:2] == ["--parallel", "2"]
 
