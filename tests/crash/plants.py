@@ -161,7 +161,7 @@ def _no_catch_up() -> None:
 
     swap("steps.sync", "sync_table", lambda _: lambda *_: {"moved": False})
     swap("steps.certify", "check_unmoved", lambda _: lambda site, table, _state: source_of(site, table))
-    swap("steps.cut_over", "_proven", lambda _: lambda _site, _table, _state, action: action)
+    swap("steps.cut_over", "_proven", lambda _: lambda _site, _table, _state, action, *_rest: action)
 
 
 def _rollback_deletes_what_was_used() -> None:
@@ -184,9 +184,9 @@ def _no_intent() -> None:
     from icebridge_provider.model.event import Outcome, Step
     from icebridge_provider.steps.actions import perform
 
-    def do(site: Any, plan: Any, table: Any, action: Any, held: Any) -> None:
+    def do(site: Any, plan: Any, table: Any, action: Any, held: Any, known: Any = None) -> None:
         with side_effect(f"cut_over.{action['action']}"):
-            perform(site, action)
+            perform(site, action, known)
         site.record(plan.plan_id, str(table.source), Step.CUT_OVER, Outcome.APPLIED, dict(action), held.lease)
 
     swap("steps.actions", "do", lambda _: do)
@@ -194,7 +194,13 @@ def _no_intent() -> None:
 
 def _no_look_before_retry() -> None:
     """What was begun is simply done again."""
-    swap("steps.actions", "_rename", lambda _: lambda catalog, table, action: catalog.rename(table, action["name"]))
+    from icebridge_provider.steps.actions import place
+
+    def rename(site: Any, action: Any, _known: Any) -> None:
+        catalog, table = place(site, action)
+        catalog.rename(table, action["name"])
+
+    swap("steps.actions", "_rename", lambda _: rename)
 
 
 def _audit_without_chain() -> None:
