@@ -66,7 +66,8 @@ class AccessControl(Protocol):
     def access_of(self, table: TableIdentifier, tags_of: Collection[str] = ()) -> TableAccess:
         """Effective access to one table, inherited access too; tags at least where a policy looks at them.
 
-        :param tags_of: columns whose tags are told in any case; an empty name stands for the table itself.
+        :param tags_of: columns whose tags are told in any case; an empty name stands for the table itself. The tags of
+            its parents are left out then.
         :raises IceBridgeError: IB-208 when there is no such table.
         """
 

@@ -183,7 +183,7 @@ class WorldAccess:
             row_filter=_shown(row.row_filter),
             masks={column: limit for column, found in columns.items() if (limit := _shown(found.mask))},
             comment=row.comment,
-            tags=privileges._tags(self.world.state, _table(name)),
+            tags=dict(row.tags) if tags_of else privileges._tags(self.world.state, _table(name)),
             column_tags={column: dict(found.tags) for column, found in columns.items() if found.tags},
         )
 

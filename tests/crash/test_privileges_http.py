@@ -38,6 +38,13 @@ def test_nobody_reads_less_or_more_after_any_request(stage: Stage) -> None:
     assert counts["requests"] > 3 * counts["requests of a cut-over"]
 
 
+@pytest.mark.parametrize(
+    ("seed", "why"), [(270, "killed between a policy and its tag"), (939, "its schema has the tag")]
+)
+def test_worlds_that_found_a_bug_once(seed: int, why: str, stage: Stage) -> None:
+    assert Case(seed=seed, stage=stage).examine().violations == [], why
+
+
 def test_worlds_are_refused_only_for_what_is_known(stage: Stage) -> None:
     cases = [Case(seed=seed, stage=stage).examine(kill=False) for seed in range(500, 508)]
     counts = sum((case.counts for case in cases), Counter[str]())

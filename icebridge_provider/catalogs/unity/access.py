@@ -64,7 +64,8 @@ class UnityAccess:
         Where a policy holds under a condition on tags, those of the table and its parents are read too, one request
         each; where it looks for columns by their tags, those of all columns.
 
-        :param tags_of: columns whose tags are read whatever the policies say; an empty name stands for the table.
+        :param tags_of: columns whose tags are read whatever the policies say; an empty name stands for the table. Then
+            those of its parents are left out: they cannot be put on the table or taken off it.
         :raises ConfigurationError: IB-208 when there is no such table, IB-256 for a policy of a kind that is not
             known here, IB-258 when the principal is shown its own grants only.
         """
@@ -79,7 +80,7 @@ class UnityAccess:
         columns = info.get("columns") or ()
         all_columns = any("match_columns" in policy.definition for policy in policies)
         tagged = [str(column["name"]) for column in columns if all_columns or column["name"] in tags_of]
-        told = bool(tags_of) or any(policy.when for policy in policies)
+        told = any(policy.when for policy in policies)
         return TableAccess(
             table=full_name,
             table_id=str(info.get("table_id", "")),
@@ -89,8 +90,8 @@ class UnityAccess:
             row_filter=_row_filter(info),
             masks=_masks(columns),
             comment=str(info.get("comment", "") or ""),
-            tags=self._all_tags(full_name) if told else {},
-            column_tags=self._column_tags(full_name, tagged) if told else {},
+            tags=self._tags("tables", full_name) if tags_of else self._all_tags(full_name) if told else {},
+            column_tags=self._column_tags(full_name, tagged) if tags_of or told else {},
         )
 
     def id_of(self, table: TableIdentifier) -> str | None:
