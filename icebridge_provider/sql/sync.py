@@ -8,6 +8,7 @@ from icebridge_provider.sql.databricks import names
 from icebridge_provider.sql.identifiers import data_type, quoted
 
 Values = dict[str, str | None]
+AT_ONCE = 50  # partitions a statement names
 
 
 def show_properties(table: Sequence[str]) -> str:
@@ -31,6 +32,21 @@ def insert_partitions(
     listed = names(selected)
     select = f"SELECT {listed} FROM {quoted(*source)} WHERE {_in_partitions(columns, count)}"  # noqa: S608 - all quoted
     return f"INSERT INTO {quoted(*target)} ({listed}) {select}"
+
+
+def replacement(
+    target: Sequence[str],
+    source: Sequence[str],
+    selected: Sequence[str],
+    columns: Sequence[tuple[str, str]],
+    partitions: Sequence[Sequence[str | None]],
+) -> dict[str, str | Values]:
+    """Return the statements ``delete`` and ``insert`` that write partitions anew, and the ``values`` of both."""
+    return {
+        "delete": delete_partitions(target, columns, len(partitions)),
+        "insert": insert_partitions(target, source, selected, columns, len(partitions)),
+        "values": values(partitions),
+    }
 
 
 def values(partitions: Sequence[Sequence[str | None]]) -> Values:

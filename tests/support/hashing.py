@@ -70,3 +70,16 @@ def loaded(table: Table) -> LoadedTable:
         metadata_location=table.metadata_location,
         metadata=table.metadata.model_dump(mode="json", by_alias=True),
     )
+
+
+def plain(found: Fingerprint) -> dict[str, Any]:
+    """A fingerprint as the reference writes it."""
+    names = ("name", "nulls", "crc_sum", "crc_xor", "sum128")
+    return {
+        "rows": found.rows,
+        "crc_sum": found.crc_sum,
+        "crc_xor": found.crc_xor,
+        "sum128": found.sum128,
+        "columns": [{name: getattr(column, name) for name in names} for column in found.columns],
+        "buckets": [[bucket.rows, bucket.sum128] for bucket in found.buckets],
+    }

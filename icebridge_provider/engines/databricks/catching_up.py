@@ -19,7 +19,6 @@ from icebridge_provider.sql import databricks, sync
 STATE, TOKEN = "icebridge.state", "icebridge.token"
 BASE = "icebridge.source-metadata-location"
 SYNCING = "syncing"
-AT_ONCE = 50  # partitions a statement replaces
 log = logging.getLogger(__name__)
 
 
@@ -86,10 +85,6 @@ def _state(token: str) -> str:
 
 
 def _statements(job: JobSpec, changes: Changes, staged: Sequence[str], read: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for start in range(0, len(changes.partitions), AT_ONCE):
-        chunk = changes.partitions[start : start + AT_ONCE]
-        yield {
-            "delete": sync.delete_partitions(staged, changes.columns, len(chunk)),
-            "insert": sync.insert_partitions(staged, read, job.columns, changes.columns, len(chunk)),
-            "values": sync.values(chunk),
-        }
+    for start in range(0, len(changes.partitions), sync.AT_ONCE):
+        chunk = changes.partitions[start : start + sync.AT_ONCE]
+        yield sync.replacement(staged, read, job.columns, changes.columns, chunk)

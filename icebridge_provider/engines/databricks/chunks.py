@@ -17,7 +17,6 @@ from icebridge_provider.model.table import LoadedTable
 from icebridge_provider.ports import FileStore
 from icebridge_provider.sql import sync
 
-AT_ONCE = 50  # partitions a statement names
 Columns = tuple[tuple[str, str], ...]
 
 
@@ -46,7 +45,7 @@ def chunked(
     if found is None:
         return {}
     columns, sizes = found
-    chunks = [_statements(job, staged, source, columns, group) for group in _groups(sizes, most)]
+    chunks = [sync.replacement(staged, source, job.columns, columns, group) for group in _groups(sizes, most)]
     text = json.dumps([job.metadata_location, chunks], sort_keys=True)
     return {"chunks": chunks, "layout": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
@@ -75,20 +74,10 @@ def _groups(sizes: Mapping[Partition, int], most: int) -> Iterator[list[Partitio
     group: list[Partition] = []
     held = 0
     for partition, size in sorted(sizes.items(), key=str):
-        if group and (held + size > most or len(group) == AT_ONCE):
+        if group and (held + size > most or len(group) == sync.AT_ONCE):
             yield group
             group, held = [], 0
         group.append(partition)
         held += size
     if group:
         yield group
-
-
-def _statements(
-    job: JobSpec, staged: Sequence[str], source: Sequence[str], columns: Columns, group: Sequence[Partition]
-) -> dict[str, Any]:
-    return {
-        "delete": sync.delete_partitions(staged, columns, len(group)),
-        "insert": sync.insert_partitions(staged, source, job.columns, columns, len(group)),
-        "values": sync.values(group),
-    }

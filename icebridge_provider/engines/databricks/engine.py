@@ -15,6 +15,7 @@ from icebridge_provider.engines.databricks.files import CATCH_UP, COMPARE, PROGR
 from icebridge_provider.engines.databricks.housekeeping import Housekeeping
 from icebridge_provider.engines.databricks.options import RunOptions
 from icebridge_provider.engines.databricks.peer import DatabricksWorkspace, UnityTables
+from icebridge_provider.engines.databricks.run_documents import RUNS, active_runs, document_path
 from icebridge_provider.engines.databricks.runs import End, Output, Run, failure, output_of, run_of
 from icebridge_provider.engines.local.metadata import snapshot_of
 from icebridge_provider.exceptions import IceBridgeError
@@ -24,9 +25,7 @@ from icebridge_provider.planning.build import short_id
 from icebridge_provider.sql.billing import COST_CENTER_TAG, PLAN_TAG, RUN_TAG, WAVE_TAG
 
 ENGINE = "databricks"
-JOBS = "/api/2.2/jobs/runs"
 TASK = "bulk_copy"
-PAGE = 25  # most runs of a page that shows their tasks
 _STATES = {None: JobState.RUNNING, End.SUCCESS: JobState.SUCCEEDED}
 
 
@@ -114,7 +113,7 @@ class DatabricksEngine:
         what = f"submit a run for {len(jobs)} tables"
         with side_effect("copy.submit_run"):
             answer = self._workspace.read(
-                what, lambda: self._workspace.send(what, "POST", f"{JOBS}/submit", body, "create clusters and runs")
+                what, lambda: self._workspace.send(what, "POST", f"{RUNS}/submit", body, "create clusters and runs")
             )
         return JobRef(engine=ENGINE, token=name, run_id=str(answer["run_id"]))
 
@@ -163,7 +162,7 @@ class DatabricksEngine:
         body = {"run_id": int(job.run_id)}
         try:
             with side_effect("copy.cancel_run"):
-                self._workspace.read(what, lambda: self._workspace.send(what, "POST", f"{JOBS}/cancel", body))
+                self._workspace.read(what, lambda: self._workspace.send(what, "POST", f"{RUNS}/cancel", body))
         except IceBridgeError:
             run = self._run(job.run_id)
             if run is not None and run.end is None:
@@ -199,7 +198,7 @@ class DatabricksEngine:
         """Return the active run that does all the jobs; two runs must never write one table."""
         wanted = {token: job for job, token in jobs}
         for answer in self._active_runs(jobs[0][0].plan_id):
-            shared = wanted.keys() & tokens_in(self._files.read(_document_path(answer)) or b"")
+            shared = wanted.keys() & tokens_in(self._files.read(document_path(answer)) or b"")
             if shared == wanted.keys():
                 return str(answer["run_id"])
             if shared:
@@ -208,22 +207,14 @@ class DatabricksEngine:
         return None
 
     def _active_runs(self, plan_id: str) -> Iterator[dict[str, Any]]:
-        query: dict[str, Any] = {
-            "active_only": "true", "expand_tasks": "true", "run_type": "SUBMIT_RUN", "limit": PAGE
-        }  # fmt: skip
-        while True:
-            page = self._workspace.get("list active runs", f"{JOBS}/list", query)
-            for answer in page.get("runs") or ():
-                if str(answer.get("run_name", "")).startswith(_title(plan_id)) and _document_path(answer):
-                    yield answer
-            if not page.get("next_page_token"):
-                return
-            query = {**query, "page_token": page["next_page_token"]}
+        for answer in active_runs(self._workspace):
+            if str(answer.get("run_name", "")).startswith(_title(plan_id)) and document_path(answer):
+                yield answer
 
     def _run(self, run_id: str) -> Run | None:
         if run_id in self._over or not run_id:
             return self._over.get(run_id)
-        answer = self._workspace.find(f"look at run {run_id}", f"{JOBS}/get", {"run_id": run_id})
+        answer = self._workspace.find(f"look at run {run_id}", f"{RUNS}/get", {"run_id": run_id})
         if answer is None:
             return None
         run = run_of(answer)
@@ -235,7 +226,7 @@ class DatabricksEngine:
         """Return what a run that is over printed; asked once for all its tables."""
         if run.run_id not in self._outputs:
             what, query = f"read the output of run {run.run_id}", {"run_id": run.task_run_id}
-            answer = self._workspace.find(what, f"{JOBS}/get-output", query) if run.task_run_id else None
+            answer = self._workspace.find(what, f"{RUNS}/get-output", query) if run.task_run_id else None
             self._outputs[run.run_id] = output_of(answer)
         return self._outputs[run.run_id]
 
@@ -253,14 +244,6 @@ def tags_of(jobs: Sequence[tuple[JobSpec, str]], run: str, cost_center: str) -> 
 
 def _title(plan_id: str) -> str:
     return f"icebridge {plan_id}:"
-
-
-def _document_path(answer: Mapping[str, Any]) -> str:
-    for task in answer.get("tasks") or ():
-        parameters = (task.get("spark_python_task") or {}).get("parameters") or ()
-        if parameters:
-            return str(parameters[-1])
-    return ""
 
 
 def _unknown(run_id: str) -> JobStatus:

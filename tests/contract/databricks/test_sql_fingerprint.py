@@ -19,7 +19,7 @@ from icebridge_provider.model.report import Fingerprint
 from tests.support import fingerprint_reference as reference
 from tests.support import sql_types
 from tests.support.databricks import Workspace
-from tests.support.hashing import arrow_table
+from tests.support.hashing import arrow_table, plain
 from tests.support.sql_estate import WAREHOUSE, Estate, estate
 
 
@@ -47,18 +47,6 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench(databricks: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(estate=estate(databricks, tmp_path_factory.mktemp("sums")))
-
-
-def plain(found: Fingerprint) -> dict[str, Any]:
-    names = ("name", "nulls", "crc_sum", "crc_xor", "sum128")
-    return {
-        "rows": found.rows,
-        "crc_sum": found.crc_sum,
-        "crc_xor": found.crc_xor,
-        "sum128": found.sum128,
-        "columns": [{name: getattr(column, name) for name in names} for column in found.columns],
-        "buckets": [[bucket.rows, bucket.sum128] for bucket in found.buckets],
-    }
 
 
 def test_every_type_and_every_value_bit_for_bit(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support import fingerprint_reference as reference
 from tests.support import fingerprint_vectors as vectors
-from tests.support.hashing import fingerprint_rows, hash_rows
+from tests.support.hashing import fingerprint_rows, hash_rows, plain
 
 GOLDEN = json.loads(vectors.PATH.read_text())
 
@@ -46,19 +46,6 @@ def test_golden_table() -> None:
         for row in GOLDEN["table"]["rows"]
     ]
     assert plain(fingerprint_rows(rows, GOLDEN["table"]["fields"])) == GOLDEN["table"]["fingerprint"]
-
-
-def plain(found: Any) -> dict[str, Any]:
-    """A fingerprint as the reference writes it."""
-    names = ("name", "nulls", "crc_sum", "crc_xor", "sum128")
-    return {
-        "rows": found.rows,
-        "crc_sum": found.crc_sum,
-        "crc_xor": found.crc_xor,
-        "sum128": found.sum128,
-        "columns": [{name: getattr(column, name) for name in names} for column in found.columns],
-        "buckets": [[bucket.rows, bucket.sum128] for bucket in found.buckets],
-    }
 
 
 _TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=150)

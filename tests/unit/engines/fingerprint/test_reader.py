@@ -26,7 +26,7 @@ from icebridge_provider.stores.object_store import ObjectStore
 from icebridge_provider.validation import compare_fingerprints
 from tests.support import fingerprint_reference as reference
 from tests.support import tables
-from tests.support.hashing import loaded
+from tests.support.hashing import loaded, plain
 
 
 @pytest.fixture
@@ -43,18 +43,6 @@ def expected(table: Table, snapshot_id: int | None = None, buckets: int = 64) ->
     scan = table.scan(snapshot_id=snapshot_id)
     fields = scan.projection().model_dump(mode="json", by_alias=True)["fields"]
     return reference.fingerprint(scan.to_arrow().to_pylist(), fields, buckets)
-
-
-def plain(found: Fingerprint) -> dict[str, Any]:
-    names = ("name", "nulls", "crc_sum", "crc_xor", "sum128")
-    return {
-        "rows": found.rows,
-        "crc_sum": found.crc_sum,
-        "crc_xor": found.crc_xor,
-        "sum128": found.sum128,
-        "columns": [{name: getattr(column, name) for name in names} for column in found.columns],
-        "buckets": [[bucket.rows, bucket.sum128] for bucket in found.buckets],
-    }
 
 
 @pytest.mark.parametrize("shape", tables.HEALTHY)
