@@ -18,13 +18,14 @@ from typing import Any
 from tests.crash.driver import Bench, History, plan_histories, summary
 from tests.crash.plants import TEETH
 from tests.crash.scenario import VARIANTS
+from tests.crash.share_worlds import quick_folder
 from tests.crash.teeth import bite
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the matrix; 0 when nothing was violated and every point was passed."""
     options = _options(arguments)
-    folder = Path(options.folder or tempfile.mkdtemp(prefix="icebridge-crash-", dir=_quick()))
+    folder = Path(options.folder or tempfile.mkdtemp(prefix="icebridge-crash-", dir=quick_folder()))
     warm_up()
     try:
         found = teeth(options, folder) if options.teeth else matrix(options, folder)
@@ -55,11 +56,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--folder", default="", help="where histories run; removed afterwards")
     parser.add_argument("--brief", action="store_true", help="one line")
     return parser.parse_args(arguments)
-
-
-def _quick() -> str | None:
-    """Return memory to run in, where there is some: what is tested is the killing, not the disk."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def warm_up() -> None:

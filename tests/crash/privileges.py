@@ -8,13 +8,9 @@ After every single change invariant I6 is evaluated for every user by what the l
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import re
 import shutil
 import sys
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +35,7 @@ from icebridge_provider.steps.site import Site
 from tests.crash.privilege_oracle import Oracle
 from tests.crash.privilege_random import UUIDS, human_change, make_change, random_world
 from tests.crash.privilege_world import SOURCE_NAME, STAGED_NAME, TARGET_NAME, World, WorldCatalog
+from tests.crash.share_worlds import shared
 
 PLAN_ID, MOST_RUNS = "w", 4
 LAST_LOOK = ("cut_over.archive", "cut_over.instruct")
@@ -347,34 +344,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--first", type=int, default=0, help="seed of the first world")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args(arguments)
-    started, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="icebridge-worlds-", dir=_quick()))
-    try:
-        parts = _shared(range(options.first, options.first + options.worlds), options.workers, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    counts = sum((Counter(part["counts"]) for part in parts), Counter[str]())
-    violations = [text for part in parts for text in part["violations"]]
-    told = {"worlds": options.worlds, **counts, "seconds": round(time.monotonic() - started, 1)}
-    print(json.dumps({**told, "violations": len(violations), "first": violations[:20]}, indent=1))
-    return 1 if violations else 0
-
-
-def _quick() -> str | None:
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-
-
-def _shared(worlds: range, workers: int, folder: Path) -> list[dict[str, Any]]:
-    children = []
-    for number in range(workers):
-        (mine := folder / str(number)).mkdir()
-        if (child := os.fork()) == 0:
-            (mine / "out.json").write_text(json.dumps(examine_all(worlds[number::workers], mine)))
-            os._exit(0)
-        children.append((child, mine))
-    ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child, _ in children]
-    if any(ended):
-        raise SystemExit("a worker failed")
-    return [json.loads((mine / "out.json").read_text()) for _, mine in children]
+    worlds = range(options.first, options.first + options.worlds)
+    return shared(worlds, options.workers, examine_all, most=20, indent=1)
 
 
 if __name__ == "__main__":

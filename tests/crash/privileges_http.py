@@ -9,18 +9,15 @@ one (``--every`` takes each of them). What a killed process began is gone on wit
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import shutil
 import sys
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +38,7 @@ from tests.crash.http_workspace import TOKEN, WAREHOUSE, HttpWorkspace, Kept, le
 from tests.crash.privilege_oracle import Oracle
 from tests.crash.privilege_random import random_world
 from tests.crash.privilege_world import SOURCE_NAME, STAGED_NAME, World
+from tests.crash.share_worlds import shared
 
 FORTH, BACK = "cut-over", "rollback"
 NOT_ENDED = "it does not come to an end"
@@ -305,32 +303,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--every", action="store_true", help="a history for every prefix, also where nothing changed")
     options = parser.parse_args(arguments)
-    started, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="icebridge-http-worlds-", dir=in_memory._quick()))
-    try:
-        worlds = range(options.seed, options.seed + options.worlds)
-        parts = _shared(worlds, options.workers, folder, every=options.every)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    counts = sum((Counter(part["counts"]) for part in parts), Counter[str]())
-    violations = [text for part in parts for text in part["violations"]]
-    told = {"worlds": options.worlds, **counts, "seconds": round(time.monotonic() - started, 1)}
-    print(json.dumps({**told, "violations": len(violations), "first": violations[:10]}))
-    return 1 if violations else 0
-
-
-def _shared(worlds: range, workers: int, folder: Path, *, every: bool) -> list[dict[str, Any]]:
-    children = []
-    for number in range(workers):
-        (mine := folder / str(number)).mkdir()
-        if (child := os.fork()) == 0:
-            found = examine_all(worlds[number::workers], mine, every=every)
-            (mine / "out.json").write_text(json.dumps(found))
-            os._exit(0)
-        children.append((child, mine))
-    ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child, _ in children]
-    if any(ended):
-        raise SystemExit("a worker failed")
-    return [json.loads((mine / "out.json").read_text()) for _, mine in children]
+    worlds = range(options.seed, options.seed + options.worlds)
+    return shared(worlds, options.workers, partial(examine_all, every=options.every), most=10)
 
 
 if __name__ == "__main__":
