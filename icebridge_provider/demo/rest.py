@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 import urllib.error
 import urllib.parse
@@ -13,6 +14,8 @@ from typing import Any
 
 FINAL = {"success", "failed"}
 NOTICED = timedelta(seconds=10)
+_ATTEMPTS = 10
+_CONFLICT, _SERVER_ERROR = 409, 500
 
 
 class AirflowClient:
@@ -39,8 +42,14 @@ class AirflowClient:
         return self._send("PATCH", f"/api/v2{path}", body, self._token)
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
-        """Start a DAG run and return its id."""
-        return str(self.post(f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"])
+        """Start a DAG run and return its id.
+
+        The id is ours, so that a request whose outcome is unknown can be sent again.
+        """
+        run_id = f"manual__{datetime.now(UTC).isoformat()}_{secrets.token_hex(4)}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+        self._until_taken("POST", f"/dags/{dag_id}/dagRuns", body)
+        return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """State of a DAG run."""
@@ -89,7 +98,7 @@ class AirflowClient:
             f"/dags/{task['dag_id']}/dagRuns/{_quote(task['dag_run_id'])}"
             f"/taskInstances/{task['task_id']}/{task['map_index']}/hitlDetails"
         )
-        self.patch(path, {"chosen_options": [option], "params_input": dict(values)})
+        self._until_taken("PATCH", path, {"chosen_options": [option], "params_input": dict(values)})
 
     def watch(self, dag_id: str, run_id: str, seconds: float = 900) -> Iterator[str]:
         """Yield the run's state about once a second until it is final.
@@ -104,6 +113,23 @@ class AirflowClient:
                 return
             time.sleep(1)
         raise TimeoutError(f"{dag_id} {run_id} was not over after {seconds:.0f} s")
+
+    def _until_taken(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+        """Send until the server has taken it; on SQLite Airflow answers 500 while another component writes.
+
+        A conflict tells that an earlier attempt was taken after all.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._send(method, f"/api/v2{path}", body, self._token)
+            except urllib.error.HTTPError as error:
+                if error.code == _CONFLICT and attempt:
+                    return
+                if error.code < _SERVER_ERROR or attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(1)
+            else:
+                return
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None, token: str) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
