@@ -23,6 +23,8 @@ class Step(StrEnum):
     ROLLBACK = "rollback"
     PURGE = "purge"
     WATCH = "watch"
+    EXTRACT = "extract"
+    APPLY = "apply"
 
 
 class Outcome(StrEnum):
@@ -112,13 +114,14 @@ _DONE = {
     Step.PLAN: State.PLANNED,
     Step.COPY: State.COPIED,
     Step.SYNC: State.COPIED,
+    Step.EXTRACT: State.COPIED,
     Step.VALIDATE: State.VALIDATED,
     Step.CERTIFY: State.AWAITING_APPROVAL,
     Step.CUT_OVER: State.CUT_OVER,
     Step.ROLLBACK: State.ROLLED_BACK,
     Step.PURGE: State.PURGED,
 }
-_STARTED = {Step.COPY: State.COPYING, Step.CUT_OVER: State.CUTTING_OVER}
+_STARTED = {Step.COPY: State.COPYING, Step.EXTRACT: State.COPYING, Step.CUT_OVER: State.CUTTING_OVER}
 
 
 def fold(events: Iterable[LedgerEvent], plan_id: str = "", table: str = "") -> TableState:
@@ -168,6 +171,7 @@ def _done(state: TableState, event: LedgerEvent) -> TableState:
     kept = {
         Step.COPY: "copy",
         Step.SYNC: "copy",
+        Step.EXTRACT: "copy",
         Step.VALIDATE: "validation",
         Step.CERTIFY: "certificate",
         Step.APPROVE: "approval",

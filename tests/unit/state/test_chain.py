@@ -17,7 +17,7 @@ from icebridge_provider.state.chain import START, chained, event_of, fits, line,
 from icebridge_provider.state.ledger import SqlLedger
 from tests.support.ledgers import an_event, sqlite_ledger
 
-EVENTS = 60
+EVENTS = 5 * len(Step)
 TEXTS = ("plan_id", "table_name", "step", "outcome", "who", "origin", "at", "previous", "hash")
 Row = dict[str, object]
 

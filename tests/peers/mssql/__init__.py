@@ -1,0 +1,1 @@
+"""A SQL Server on PostgreSQL, in its own process; see README.md beside this file."""
