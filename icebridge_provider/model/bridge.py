@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from icebridge_provider.model import codec
+from icebridge_provider.model.identifier import show_part
 
 
 class Operation(StrEnum):
@@ -43,6 +44,7 @@ class BridgeEvent:
     :param created_at: ISO 8601 in UTC with microseconds, as are the other times; empty where there is none.
     :param attempt: how often it has been claimed.
     :param released_rows: most rows a DELETE may delete that a person released; None when nobody did.
+    :param unreadable: why the queue's row cannot be understood; such an event fails, nothing is done for it.
     """
 
     event_id: str
@@ -65,6 +67,7 @@ class BridgeEvent:
     claimed_by: str = ""
     claimed_until: str = ""
     released_rows: int | None = None
+    unreadable: str = ""
 
     @property
     def payload(self) -> str:
@@ -121,6 +124,11 @@ class TargetTable:
     columns: tuple[TargetColumn, ...]
     keys: tuple[tuple[str, ...], ...] = ()
 
+    @property
+    def path(self) -> str:
+        """``schema.table`` as events and permission files must spell it."""
+        return f"{show_part(self.schema)}.{show_part(self.name)}"
+
     def column(self, name: str) -> TargetColumn | None:
         """Return a column by its exact name, else by its name in any case where just one fits; None without one."""
         exact = [item for item in self.columns if item.name == name]
@@ -156,3 +164,35 @@ class Preview:
     rows_affected: int
     verdict: EventStatus
     message: str = ""
+
+
+class Access(StrEnum):
+    """What a permission file lets a user do with a table. DELETE needs ``max_delete_rows`` too."""
+
+    READ = "read"
+    WRITE = "write"
+    READ_WRITE = "read_write"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """One line of a permission file. ``table`` is spelled as its catalog spells it, ``schema.table``.
+
+    :param max_delete_rows: most rows that one DELETE may hit; 0 lets none through without a person.
+    """
+
+    table: str
+    access: Access
+    max_delete_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """What one user of a permission file may do."""
+
+    user: str
+    grants: tuple[Grant, ...] = ()
+
+    def on(self, table: str) -> Grant | None:
+        """Return the grant on a table of just this spelling, None without one."""
+        return next((grant for grant in self.grants if grant.table == table), None)

@@ -20,14 +20,14 @@ class TableIdentifier:
     @property
     def path(self) -> str:
         """Namespace and name without the catalog, as globs and mapping rules see it: ``flights.trips``."""
-        return ".".join(_show(part) for part in (*self.namespace, self.name))
+        return ".".join(show_part(part) for part in (*self.namespace, self.name))
 
     def named(self, name: str) -> TableIdentifier:
         """Return the same place under another table name."""
         return TableIdentifier(catalog=self.catalog, namespace=self.namespace, name=name)
 
     def __str__(self) -> str:
-        return f"{_show(self.catalog)}.{self.path}"
+        return f"{show_part(self.catalog)}.{self.path}"
 
     @classmethod
     def parse(cls, text: str) -> TableIdentifier:
@@ -61,5 +61,6 @@ def split_parts(text: str) -> list[str]:
         position += 1
 
 
-def _show(part: str) -> str:
+def show_part(part: str) -> str:
+    """Return one part as it stands in a dotted name: in backticks where it holds dots, blanks or backticks."""
     return part if _PLAIN.fullmatch(part) else "`" + part.replace("`", "``") + "`"

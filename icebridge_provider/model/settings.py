@@ -80,6 +80,14 @@ class Settings:
         30, "Days after cut-over before archived data may be purged.", _form("Days until purge", 0)
     )
     sync_schedule: str = _option("", "Cron expression by which icebridge_sync keeps copies fresh; empty means by hand.")
+    syncs_file: str = _option("", "File that lists the event syncs to SQL Server (syncs.yaml); empty means none.")
+    events_schedule: str = _option(
+        "watch",
+        "When icebridge_databricks_to_mssql runs: watch (as soon as the triggerer sees an event), @continuous, a cron "
+        "expression, or empty for by hand.",
+    )
+    audit_file: str = _option("", "File that what event syncs asked and did is appended to, a JSON object a line.")
+    extraction_folder: str = _option("", "Folder with queries/ and config/ that icebridge_mssql_to_databricks runs.")
     lease_seconds: int = _option(300, "Seconds after which a table's silent owner may be replaced.")
     show_values: bool = _option(
         False, "Whether differing values are shown in reports; keys always are.", _form("Show differing values")
