@@ -6,17 +6,35 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from icebridge_provider.exceptions import TransientError
 from icebridge_provider.model.plan import TablePlan
-from icebridge_provider.ports import Lease
+from icebridge_provider.model.settings import Settings
+from icebridge_provider.ports import Lease, Ledger
 from icebridge_provider.steps.site import Site
+
+
+class Leasing(Protocol):
+    """What a lease is taken with: the ledger, in whose name, for how long. A :class:`Site` fits."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Keeps the leases."""
+
+    @property
+    def owner(self) -> str:
+        """Unique to this process."""
+
+    @property
+    def settings(self) -> Settings:
+        """``lease_seconds``."""
 
 
 class HeldLease:
     """A lease in force; ``keep`` extends it when a third of its time is gone, and raises when it was lost."""
 
-    def __init__(self, site: Site, lease: Lease) -> None:
+    def __init__(self, site: Leasing, lease: Lease) -> None:
         self._site = site
         self._lock = threading.Lock()
         self._renewed = time.monotonic()
@@ -50,7 +68,16 @@ def lease_on(site: Site, table: TablePlan) -> Iterator[HeldLease]:
 
     :raises TransientError: IB-600 while another process holds it.
     """
-    key = str(table.target)
+    with lease_of(site, str(table.target)) as held:
+        yield held
+
+
+@contextmanager
+def lease_of(site: Leasing, key: str) -> Iterator[HeldLease]:
+    """Hold the lease on what is called ``key``.
+
+    :raises TransientError: IB-600 while another process holds it.
+    """
     lease = site.ledger.acquire(key, site.owner, site.settings.lease_seconds)
     if lease is None:
         raise busy(key, site.settings.lease_seconds)

@@ -21,7 +21,8 @@ def _no_limit() -> None:
     """Let every commit through: what a site without a governor does."""
 
 
-def _owner() -> str:
+def new_owner() -> str:
+    """Return a name for leases that no other process has."""
     return f"{socket.gethostname()}-{secrets.token_hex(6)}"
 
 
@@ -42,7 +43,7 @@ class Site:
     actor: Actor = field(default_factory=Actor)
     signer: Signer | None = None
     now: Callable[[], datetime] = _now
-    owner: str = field(default_factory=_owner)
+    owner: str = field(default_factory=new_owner)
     take_commit: Callable[[], object] = _no_limit
     remote: BatchEngine | None = None
     jobs_table: JobsTable | None = None

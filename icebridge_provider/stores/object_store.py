@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any
 
 from icebridge_provider.ports import FileStore
@@ -64,6 +65,14 @@ class ObjectStore:
         """Write a file of any length whole or not at all, replacing it; return its bytes."""
         path = local.local_path(location)
         return self._remote.write(location, chunks) if path is None else local.write_whole(path, chunks)
+
+    def upload(self, location: str, path: Path) -> int:
+        """Write a file of this machine whole or not at all, replacing what is there; return its bytes."""
+        target = local.local_path(location)
+        if target is not None:
+            return local.copy_whole(str(path), target, path.stat().st_size)
+        with path.open("rb") as stream:
+            return self.write_from(location, _chunks(stream, lambda: False))
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Locations and sizes of all files below a folder, spelled as ``prefix`` is; nothing where there is none."""

@@ -18,6 +18,7 @@ from icebridge_provider.engines.fingerprint.schema import Field
 _LENGTH_8 = np.uint32(0x08000000)  # 8 as four big-endian bytes, read as a little-endian word
 _NULL = np.uint32(0xFFFFFFFF)
 _CODED_SPAN = 65536
+_INLINE = 16  # bytes of a cell that stand in its row's slot as they are
 _EIGHT = kernels.crc_tables(8)[::-1].copy()
 _CRC_OF_ZEROS = np.uint32(zlib.crc32(bytes(8)))
 
@@ -35,6 +36,31 @@ class HashedColumn:
     weights: Array
     codes: Array | None
     nulls: int
+
+
+def row_slots(array: Any, field: Field, path: str) -> Array:
+    """Encode one column for the hashes of its rows, without sums of its own: the slots of :func:`hash_column`.
+
+    :raises ValidationFailed: IB-506, IB-507 when the file does not fit the schema.
+    """
+    if field.children:
+        return hash_column(array, field, path).slots
+    array = promote(array, field, path)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if field.is_word:
+        slots = _word_slots(np.ascontiguousarray(word_values(array, field)))
+        _clear(slots, validity(array))
+        return slots
+    cells = simple_cells(array, field)
+    count = cells.offsets.size - 1
+    digests = np.zeros((4, count), dtype=np.uint32)
+    if (np.diff(cells.offsets) > _INLINE).any():
+        kernels.md5_cells(cells.data, cells.offsets, digests)
+    slots = np.empty((5, count), dtype=np.uint32)
+    kernels.cell_slots(cells.data, cells.offsets, digests, slots)
+    _clear(slots, cells.valid)
+    return slots
 
 
 def hash_column(array: Any, field: Field, path: str) -> HashedColumn:

@@ -16,7 +16,7 @@ from icebridge_provider.engines.fingerprint.schema import ENCODING, Field
 from icebridge_provider.model.report import BucketFingerprint, ColumnFingerprint, Fingerprint
 
 _MODULUS = 2**128
-_SPARE_LANES = 272  # so that the words of one message do not all fall into the same sets of the cache
+SPARE_LANES = 272  # so that the words of one message do not all fall into the same sets of the cache
 
 
 class RowHasher:
@@ -47,7 +47,7 @@ class RowHasher:
         return HashedRows(digests=digests, crcs=crcs, columns=tuple(columns))
 
     def _messages(self, rows: int) -> Array:
-        width = rows + _SPARE_LANES
+        width = rows + SPARE_LANES
         if self._scratch.size < self._words * width:
             self._scratch = np.empty(self._words * width, dtype=np.uint32)
         return self._scratch[: self._words * width].reshape(self._words, width)

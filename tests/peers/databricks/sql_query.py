@@ -15,6 +15,7 @@ from tests.peers.databricks.errors import ApiError
 from tests.peers.databricks.foreign_reads import check_summary
 from tests.peers.databricks.model import FunctionRow, Securable, TableRow
 from tests.peers.databricks.sql_errors import SqlError, denied, from_api, no_table, syntax, unsupported
+from tests.peers.databricks.sql_files import files_read
 from tests.peers.databricks.sql_lexer import literal_of, quoted, spliced, words
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 Change = tuple[int, int, str]
 _PATHS = {"parquet", "delta", "iceberg", "csv", "json", "orc", "avro", "text", "binaryfile", "hudi"}
-_OUTSIDE = {"read_files", "table_changes", "read_kafka", "cloud_files", "remote_query", "read_kinesis", "http_request"}
+_OUTSIDE = {"table_changes", "read_kafka", "cloud_files", "remote_query", "read_kinesis", "http_request"}
 _MEMBER = {"IS_ACCOUNT_GROUP_MEMBER", "IS_MEMBER"}
 _INNER = "`table of the policy`"  # functions may hold subqueries, in which a bare column could mean another
 _USER = {"CURRENT_USER", "SESSION_USER", "USER"}
@@ -77,6 +78,7 @@ class Reading:
     def rewritten(self, text: str, tree: exp.Expression, written: exp.Table | None = None) -> str:
         """The statement with every table named in full (or replaced by what the reader may see of it)."""
         changes: list[Change] = list(self._functions(text))
+        changes += files_read(text, self.gateway.world, self.rights_of)
         for node in tree.find_all(exp.Table):
             changes += self._table(node, written)
         return spliced(text, changes)

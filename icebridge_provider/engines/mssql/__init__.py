@@ -1,0 +1,1 @@
+"""SQL Server: read by mssql-python (Arrow) or pymssql, written by pymssql."""
