@@ -19,7 +19,9 @@ LAYERS = ("steps", "engines", "state")  # stores and catalogs are what the ports
 CATALOG = {"create_namespace", "register", "rename", "drop_entry", "set_properties"}
 CATALOGS = {"catalog", "source", "target"}
 GRANTS = {"change", "protect"}
-FILES = {"write", "delete"}
+FILES = {"write", "delete", "upload"}
+QUEUE = {"create", "emit", "claim", "finish", "give_back", "note", "release", "reject"}
+SYNC = {"prepare", "apply", "settle"}
 STORES = {"store", "target", "stores"}
 DATABASE = {"insert", "update", "delete", "upsert", "insert_once"}
 OS = {"unlink", "replace", "rename", "rmdir", "makedirs", "mkdir", "write_text", "write_bytes", "rmtree", "symlink_to"}
@@ -180,6 +182,8 @@ def _changes(node: ast.Call) -> bool:
         (name in CATALOG and on in CATALOGS)
         or (name in GRANTS and on == "access")
         or (name in FILES and on in STORES)
+        or (name in QUEUE and on == "queue")
+        or (name in SYNC and on == "target")
         or (name in DATABASE and on == "sa")
         or (name in OS and (on in {"os", "shutil"} or (name not in {"replace", "rename"})))
     )

@@ -32,6 +32,8 @@ def test_what_is_allowed_is_still_there() -> None:
         "def grant(site):\n    site.target.access.change(1, 2)",
         "def protect(access):\n    access.protect(1, 2)",
         FREE + "def one(s):\n    with side_effect('x'):\n        free(s)\ndef two(s):\n    free(s)",
+        "def poll(site):\n    site.queue.finish(1)",
+        "def run(site):\n    site.again(lambda: site.target.apply(1, 2))",
         "import os\ndef f():\n    os.replace(1, 2)",
         "import sqlalchemy as sa\ndef f(c):\n    c.execute(sa.insert(T))",
     ],

@@ -1,0 +1,1 @@
+"""The event sync over any DB-API connection to SQLite or PostgreSQL."""
