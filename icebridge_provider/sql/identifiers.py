@@ -9,6 +9,7 @@ from icebridge_provider.exceptions import ConfigurationError
 
 LONGEST = 255
 DATABRICKS = "databricks"
+LONGEST_OF = {"tsql": 128}  # UTF-16 units there
 
 
 def quoted(*parts: str, dialect: str = DATABRICKS) -> str:
@@ -16,8 +17,8 @@ def quoted(*parts: str, dialect: str = DATABRICKS) -> str:
 
     :param parts: the parts as their catalog spells them, never quoted already.
     :param dialect: one of sqlglot's dialects.
-    :raises ConfigurationError: IB-246 for a part that cannot be a name: empty, longer than 255 characters, with
-        control characters, or with a leading ``#`` in T-SQL, which would name a temporary table.
+    :raises ConfigurationError: IB-246 for a part that cannot be a name: empty, longer than 255 characters (128
+        in T-SQL), with control characters, or with a leading ``#`` in T-SQL, which would name a temporary table.
     """
     if not parts:
         raise _unfit("", "a name needs at least one part")
@@ -61,8 +62,10 @@ def _quoted(part: str, dialect: str) -> str:
 def _refuse_unfit(part: str, dialect: str) -> None:
     if not part:
         raise _unfit(part, "a part is empty")
-    if len(part) > LONGEST:
-        raise _unfit(part, f"it has {len(part)} characters, {LONGEST} are allowed")
+    longest = LONGEST_OF.get(dialect, LONGEST)
+    length = sum(1 + (char > "\uffff") for char in part) if dialect == "tsql" else len(part)
+    if length > longest:
+        raise _unfit(part, f"it has {length} characters, {longest} are allowed")
     if any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in part):
         raise _unfit(part, "it holds control characters")
     if dialect == "tsql" and part.startswith("#"):

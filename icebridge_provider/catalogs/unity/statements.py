@@ -7,13 +7,16 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import uniform
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from icebridge_provider.catalogs.faults import Attempt
 from icebridge_provider.catalogs.unity import faults
 from icebridge_provider.catalogs.unity.workspace import Workspace
 from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, TransientError
+
+if TYPE_CHECKING:
+    from icebridge_provider.catalogs.unity.arrow_result import ArrowResult
 
 TAG = "icebridge"
 STATEMENTS = "/api/2.0/sql/statements"
@@ -62,16 +65,35 @@ class Statements:
             IB-249 there is no warehouse.
         :raises TransientError: IB-240 or IB-248; what was asked may then have been done.
         """
+        attempt, answer = self._ended(what, statement, values or {}, right, {})
+        return self._rows(attempt, str(answer["statement_id"]), answer)
+
+    def stream(
+        self, what: str, statement: str, values: Mapping[str, str] | None = None, *, right: str = ""
+    ) -> ArrowResult:
+        """Run a statement whose rows are read by and by, as Arrow, however many there are.
+
+        :raises IceBridgeError: as :meth:`run`.
+        """
+        from icebridge_provider.catalogs.unity.arrow_result import ArrowResult
+
+        linked = {"disposition": "EXTERNAL_LINKS", "format": "ARROW_STREAM"}
+        attempt, answer = self._ended(what, statement, values or {}, right, linked)
+        return ArrowResult(self._workspace, attempt, answer)
+
+    def _ended(
+        self, what: str, statement: str, values: Mapping[str, str], right: str, more: Mapping[str, str]
+    ) -> tuple[Attempt, dict[str, Any]]:
+        """Run a statement to its end; the answer has its first rows, or a link to them."""
         if not self.warehouse_id:
             raise self._no_warehouse(what)
         attempt = Attempt(catalog=self._workspace.name, host=self._workspace.host, what=what, right=right)
         tag = uuid4().hex
         statement_id = ""
         try:
-            answer = self._started(attempt, self._body(statement, values or {}, tag), tag)
+            answer = self._started(attempt, {**self._body(statement, values, tag), **more}, tag)
             statement_id = str(answer["statement_id"])
-            answer = self._followed(attempt, statement_id, answer)
-            return self._rows(attempt, statement_id, answer)
+            return attempt, {**self._followed(attempt, statement_id, answer), "statement_id": statement_id}
         except Exception:
             raise
         except BaseException:  # KeyboardInterrupt, a task's timeout, the end of the process
