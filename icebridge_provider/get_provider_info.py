@@ -27,11 +27,24 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": [
-            _modules("operators", "catalog", "plan", "tables", "certify", "approval", "waves", "costs", "databricks")
+            _modules(
+                "operators",
+                "catalog",
+                "plan",
+                "tables",
+                "certify",
+                "approval",
+                "waves",
+                "costs",
+                "databricks",
+                "extract",
+                "events",
+                "release",
+            )
         ],
-        "sensors": [_modules("sensors", "snapshot")],
-        "hooks": [_modules("hooks", "catalog", "ledger", "unity")],
-        "triggers": [_modules("triggers", "snapshot", "job")],
+        "sensors": [_modules("sensors", "snapshot", "events")],
+        "hooks": [_modules("hooks", "catalog", "ledger", "unity", "mssql")],
+        "triggers": [_modules("triggers", "snapshot", "job", "events")],
         "extra-links": [
             f"icebridge_provider.operators.links.{name}" for name in ("RunLink", "CatalogLink", "ReportLink")
         ],

@@ -196,6 +196,40 @@ def _connections() -> Iterator[Diagnosis]:
         )
 
 
+def _syncs() -> Iterator[Diagnosis]:
+    if not surroundings.settings().syncs_file:
+        return
+    from icebridge_provider.hooks.bridge import configured, queue_of
+    from icebridge_provider.steps.permissions import PermissionsFile
+
+    for sync in configured():
+        matter = f"sync {sync.name}"
+        try:
+            PermissionsFile(sync.permissions_file, sync.user).rights()
+            count, _ = queue_of(sync).waiting()
+        except IceBridgeError as error:
+            yield _wrong(matter, f"{error.code} {error.message}", error.remedy)
+        else:
+            yield _ok(matter, f"{count} events wait; it writes as {sync.user}")
+
+
+def _extraction() -> Iterator[Diagnosis]:
+    folder = surroundings.settings().extraction_folder
+    if not folder:
+        return
+    from icebridge_provider.engines.mssql.connect import odbc_missing
+    from icebridge_provider.steps.extract import plan_jobs
+
+    yield _ok("extraction", f"{len(plan_jobs(folder))} jobs in {folder}")
+    missing = odbc_missing()
+    if missing:
+        yield _advice(
+            "SQL Server driver",
+            f"mssql-python cannot be used here ({missing}): rows are read more slowly, and some types refused",
+            "Install what it needs: apt-get install libltdl7 libkrb5-3 libgssapi-krb5-2",
+        )
+
+
 def _listening() -> Iterator[Diagnosis]:
     from airflow.configuration import conf
 
@@ -228,6 +262,8 @@ CHECKS: tuple[tuple[str, Callable[[], Iterator[Diagnosis]]], ...] = (
     ("signing key", _signing),
     ("metrics", _scraping),
     ("connections", _connections),
+    ("syncs", _syncs),
+    ("extraction", _extraction),
     ("listening", _listening),
 )
 

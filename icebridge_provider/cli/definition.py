@@ -87,6 +87,21 @@ _PLAN_OPTIONS = (
     _flag("--dry-run", text="print the plan and keep nothing"),
 )  # fmt: skip
 
+SYNC = _option("--sync", metavar="NAME", default="", help="the sync (default: the only one there is)")
+EVENT = _option("event_id", metavar="EVENT", help="id of the event")
+_EMIT_OPTIONS = (
+    _option("operation", metavar="OPERATION", help="INSERT, UPDATE or DELETE"),
+    _option("source", metavar="SOURCE", help="table whose rows are meant, catalog.schema.table"),
+    _option("target", metavar="TARGET", help="table they are written into, schema.table"),
+    _list("--keys", metavar="COLUMN", text="columns that identify a row; needed for UPDATE and DELETE"),
+    _list("--where", metavar="COLUMN=TEXT", text="only rows with just this value"),
+    _option("--priority", type=int, metavar="N", default=0, help="higher ones are applied first (default: 0)"),
+    _option("--rows", type=int, metavar="N", help="how many rows are expected (default: those of the source)"),
+    _list("--metadata", metavar="NAME=TEXT", text="kept with the event"),
+    _option("--event-id", metavar="ID", default="", help="id of the event (default: a new one)"),
+    SYNC,
+)
+
 COMMANDS: tuple[Command, ...] = (
     _command("init", "Prepare this installation: ledger, pool, DAGs", "init:init",
              _option("--slots", type=int, metavar="N", help="slots of the pool (default: max_parallel_writers)"),
@@ -131,6 +146,35 @@ COMMANDS: tuple[Command, ...] = (
              _option("--out", metavar="FOLDER", help="build Data Docs there")),
     _command("costs", "What a plan costs: estimate, actual, without Photon, stored twice", "costs:costs", MAYBE_PLAN,
              _flag("--refresh", text="ask the workspace's billing tables first")),
+    _command("extract", "Write rows of SQL Server as Parquet files, a job a query and country", "extract:extract",
+             _option("folder", metavar="FOLDER", nargs="?", default="", help="folder with queries/ and config/"
+                     " (default: [icebridge] extraction_folder)"),
+             _list("--queries", metavar="GLOB", text="queries, as globs over their names (default: all)"),
+             _list("--countries", metavar="GLOB", text="countries, as globs over the files of config/ (default: all)"),
+             _option("--source", metavar="CONN_ID", default="", help="SQL Server (default: SQLSERVER_HOST, …)"),
+             _option("--target", metavar="CONN_ID", default="", help="what may write to the location (default:"
+                     " DATABRICKS_HOST, … for a Volume)"),
+             _option("--location", metavar="URL", default="", help="Volume, object store or folder (default: the Volume"
+                     " of DATABRICKS_CATALOG, _SCHEMA, _VOLUME)"),
+             _list("--param", metavar="NAME=VALUE", text="parameters that win over those of the files"),
+             _flag("--dry-run", text="only list the jobs, with everything checked that can be without the database"),
+             WAIT, HERE),
+    Command(name="events", help="Events that ask for rows to be written into SQL Server", children=(
+        _command("init", "Make a sync's events table and its target's inbox", "events:init", SYNC),
+        _command("emit", "Add an event", "events:emit", *_EMIT_OPTIONS),
+        _command("preview", "Show the statements of an event and the rows they hit, and roll it back",
+                 "events:preview", EVENT, SYNC),
+        _command("apply", "Apply what waits, in this process", "events:apply", SYNC),
+        _command("release", "Let a blocked DELETE delete more rows than its limit", "events:release", EVENT,
+                 _option("--rows", type=int, metavar="N", required=True, help="most rows it may delete"), SYNC),
+        _command("reject", "End a blocked event for good", "events:reject", EVENT,
+                 _option("--message", metavar="TEXT", default="", help="why"), SYNC),
+        _command("status", "Events and how the watching of their syncs goes", "events:status",
+                 _option("event_id", metavar="EVENT", nargs="?", help="id of one event (default: the newest)"),
+                 _option("--status", metavar="STATUS", default="", help="only events of this status"),
+                 _option("--limit", type=int, metavar="N", default=50, help="most events (default: %(default)s)"),
+                 SYNC),
+    )),
     Command(name="audit", help="The hash-chained record", children=(
         _command("verify", "Check the event chain, every certificate and every approval", "audit:verify",
                  _option("plan", metavar="PLAN", nargs="?", help="certificates of this plan only (default: all)"),

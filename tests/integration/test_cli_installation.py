@@ -33,7 +33,7 @@ def test_init_mends_what_doctor_finds_and_may_be_repeated(ledger_path: Path) -> 
     assert {"ledger"} <= set(faults())
     first = icebridge("init", "--json")
     assert first.code == 0, first.out
-    assert len(first.json["dags"]["known"]) == 7
+    assert len(first.json["dags"]["known"]) == 10
     assert first.json["pool"] == {"name": "icebridge_writers", "slots": 64}
     assert faults() == {}
     assert icebridge("doctor").code == 0

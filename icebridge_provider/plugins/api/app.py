@@ -1,4 +1,4 @@
-"""The app: three health routes that anybody may ask, metrics and verdicts behind a credential, 404 for all else."""
+"""The app: six health routes that anybody may ask, metrics and verdicts behind a credential, 404 for all else."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from icebridge_provider.plugins.api.headers import SecurityHeaders
 from icebridge_provider.plugins.api.health import Health
 from icebridge_provider.plugins.api.metrics import CONTENT_TYPE, Metrics
 from icebridge_provider.plugins.api.reports import Reports
+from icebridge_provider.plugins.api.sync_health import SyncHealth, Watched, configured_syncs
 
 if TYPE_CHECKING:
     from icebridge_provider.ports import Ledger
@@ -21,16 +22,22 @@ if TYPE_CHECKING:
 OpenLedger = Callable[[], "Ledger"]
 
 
-def create_app(open_ledger: OpenLedger | None = None, guard: Callable[..., Any] | None = None) -> FastAPI:
+def create_app(
+    open_ledger: OpenLedger | None = None,
+    guard: Callable[..., Any] | None = None,
+    watched: Callable[[], Watched] | None = None,
+) -> FastAPI:
     """Return the app.
 
     :param open_ledger: opens the ledger or raises; by default the one of ``[icebridge] ledger_conn_id``.
     :param guard: FastAPI dependency of all routes that need a credential; by default :func:`auth.guard`.
+    :param watched: which syncs are watched; by default those of ``[icebridge] syncs_file``.
     """
     open_ledger = open_ledger or _configured_ledger
     app = FastAPI(title="IceBridge", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_middleware(SecurityHeaders)
     _add_health(app, Health(open_ledger))
+    _add_sync_health(app, SyncHealth(open_ledger, watched or configured_syncs))
     _add_metrics(app, Metrics(open_ledger), guard or auth.guard())
     _add_reports(app, Reports(open_ledger), guard or auth.guard(scrape_secret=_no_scraper))
     return app
@@ -48,6 +55,22 @@ def _add_health(app: FastAPI, health: Health) -> None:
         return _verdict(health.ready())
 
     @app.get("/health/startup")
+    def startup() -> JSONResponse:
+        return _verdict(health.started())
+
+
+def _add_sync_health(app: FastAPI, health: SyncHealth) -> None:
+    """Add probes of the event syncs: well where there are none. They say no more than the others."""
+
+    @app.get("/health/sync/live")
+    def live() -> JSONResponse:
+        return _verdict(health.live())
+
+    @app.get("/health/sync/ready")
+    def ready() -> JSONResponse:
+        return _verdict(health.ready())
+
+    @app.get("/health/sync/startup")
     def startup() -> JSONResponse:
         return _verdict(health.started())
 

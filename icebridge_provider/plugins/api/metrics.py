@@ -86,6 +86,7 @@ class Totals:
         self._plans: set[str] = set()
         self._tables: dict[tuple[str, str], TableState] = {}
         self._failures: Counter[str] = Counter()
+        self._applied: Counter[str] = Counter()
 
     def continues(self, ledger: Ledger) -> bool:
         """Whether the last event taken in is still in the ledger; after a restore it may not be."""
@@ -101,6 +102,9 @@ class Totals:
     def _add(self, events: Iterable[LedgerEvent]) -> None:
         for event in events:
             self._seq, self._head, self._at = event.seq, event.hash, event.at
+            if event.plan_id.startswith(_SYNC):
+                self._applied[event.outcome.value] += event.step is Step.APPLY
+                continue
             if event.plan_id:
                 self._plans.add(event.plan_id)
             if event.outcome is Outcome.FAILED:
@@ -120,6 +124,10 @@ class Totals:
         for step in Step:
             failures.add_metric([step.value], self._failures[step.value])
         yield failures
+        applied = CounterMetricFamily("icebridge_sync_events", "Bridge events by outcome.", labels=["outcome"])
+        for outcome in _ENDS:
+            applied.add_metric([outcome.value], self._applied[outcome.value])
+        yield applied
         last = datetime.fromisoformat(self._at).timestamp() if self._at else 0
         yield GaugeMetricFamily("icebridge_last_event_timestamp_seconds", "When the last event happened.", value=last)
 
@@ -141,4 +149,6 @@ def _copied(key: str) -> Callable[[TableState], float]:
     return amount
 
 
+_SYNC = "sync:"  # these lines are about events, of which there may be millions: they are counted, not kept
+_ENDS = (Outcome.DONE, Outcome.FAILED, Outcome.REFUSED)
 _UP = "1 when the ledger can be read."

@@ -16,6 +16,7 @@ from icebridge_provider.plugins.api.health import Health
 
 SECRET = "a-long-enough-scrape-secret"
 OPEN = {"/health/live", "/health/ready", "/health/startup"}
+SYNC = {path.replace("/health/", "/health/sync/") for path in OPEN}
 
 
 async def nobody(_: Request) -> None:
@@ -38,7 +39,7 @@ def no_ledger() -> Any:
 
 
 def app(load_check: Any = lambda: nobody, secret: Any = lambda: SECRET, ledger: Any = no_ledger) -> FastAPI:
-    return create_app(ledger, auth.guard(load_check, secret))
+    return create_app(ledger, auth.guard(load_check, secret), list)
 
 
 def get(made: FastAPI, path: str, **headers: str) -> Any:
@@ -50,7 +51,7 @@ def routes(made: FastAPI) -> list[str]:
 
 
 def test_there_are_these_routes_and_no_others() -> None:
-    assert set(routes(app())) == {*OPEN, "/metrics", "/reports"}
+    assert set(routes(app())) == {*OPEN, *SYNC, "/metrics", "/reports"}
 
 
 @pytest.mark.parametrize(

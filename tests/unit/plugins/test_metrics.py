@@ -65,7 +65,18 @@ def test_sums_by_state_and_failures_by_step(ledger: SqlLedger) -> None:
 def test_labels_are_states_and_steps_whatever_the_tables_are_called(ledger: SqlLedger) -> None:
     ledger.append_many([event(f"c.n.t{number}", Step.COPY, plan=f"p{number}") for number in range(300)])
     labels = {label for _, label in scrape(Metrics(lambda: ledger))}
-    assert labels <= {"", *(state.value for state in State), *(step.value for step in Step)}
+    ends = {"done", "failed", "refused"}
+    assert labels <= {"", *ends, *(state.value for state in State), *(step.value for step in Step)}
+
+
+def test_bridge_events_are_counted_and_are_no_tables(ledger: SqlLedger) -> None:
+    outcomes = [Outcome.STARTED, Outcome.DONE, Outcome.STARTED, Outcome.DONE, Outcome.FAILED, Outcome.REFUSED]
+    lines = [event(f"e{number}", Step.APPLY, outcome, plan="sync:orders") for number, outcome in enumerate(outcomes)]
+    ledger.append_many([*lines, event("e9", Step.APPROVE, Outcome.DONE, plan="sync:orders")])
+    found = scrape(Metrics(lambda: ledger))
+    assert [found["icebridge_sync_events_total", end] for end in ("done", "failed", "refused")] == [2, 1, 1]
+    assert (found["icebridge_plans", ""], sum(found["icebridge_tables", state.value] for state in State)) == (0, 0)
+    assert found["icebridge_failures_total", "apply"] == 0
 
 
 def test_a_scrape_is_kept_for_five_seconds(ledger: SqlLedger) -> None:
