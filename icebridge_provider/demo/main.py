@@ -21,7 +21,7 @@ from icebridge_provider.state.ledger import SqlLedger
 from icebridge_provider.steps.status import status
 
 SOURCE, TARGET, PLAN = "foreign", "managed", "demo"
-FOLDERS = {"embedded": ".icebridge-demo", "databricks": ".icebridge-demo-databricks"}
+FOLDERS = {"embedded": ".icebridge-demo", "databricks": ".icebridge-demo-databricks", "mssql": ".icebridge-demo-mssql"}
 TAKEN_TWICE = ("prefix:legacy.=flights.",)
 MAPPING = ("explicit:legacy.airlines=flights.airlines_legacy",)
 
@@ -42,10 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="icebridge demo", description=__doc__)
-    stacks = "embedded: SQL catalogs in files; databricks: a local workspace (takes a gigabyte, a source checkout)"
+    stacks = (
+        "embedded: SQL catalogs in files; databricks: a local workspace (takes a gigabyte, a source checkout); mssql: "
+        "a local SQL Server and that workspace, there and back"
+    )
     parser.add_argument("--stack", choices=FOLDERS, default="embedded", help=f"{stacks} (default: %(default)s)")
     parser.add_argument("--home", help=f"folder of lake and Airflow (default: {' or '.join(FOLDERS.values())})")
-    parser.add_argument("--scale", type=float, default=0.05, help="TPC-H scale, 1 is 1 GB (default: %(default)s)")
+    parser.add_argument(
+        "--scale", type=float, default=0.05, help="how much data: TPC-H scale, 1 is 1 GB (default: %(default)s)"
+    )
     return parser
 
 
@@ -138,4 +143,10 @@ def _databricks(folder: Path, scale: float, console: Console) -> int:
     return run(folder, scale / 10, console)
 
 
-_STACKS = {"embedded": _run, "databricks": _databricks}
+def _mssql(folder: Path, scale: float, console: Console) -> int:
+    from icebridge_provider.demo.sqlserver.story import run
+
+    return run(folder, scale, console)
+
+
+_STACKS = {"embedded": _run, "databricks": _databricks, "mssql": _mssql}

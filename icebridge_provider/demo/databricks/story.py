@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from icebridge_provider.demo.databricks.estate import ANALYST, COLLEAGUE, FOREIG
 from icebridge_provider.demo.databricks.lakes import GLUE, HMS
 from icebridge_provider.demo.databricks.workspace import LocalWorkspace
 from icebridge_provider.demo.rest import AirflowClient
-from icebridge_provider.exceptions import ConfigurationError
+from icebridge_provider.demo.stand_in import begin_anew
 from icebridge_provider.state.ledger import SqlLedger
 from icebridge_provider.steps.status import status
 
@@ -31,7 +30,7 @@ READ = ("shop.customers", "open.airports"), ("flights.flights", "tpch.orders")
 
 def run(folder: Path, scale: float, console: Console) -> int:
     """Tell the whole story; 0 when every table came out as it should."""
-    _begin_anew(folder)
+    begin_anew(folder, MARK)
     with show.timed(console, "Building two foreign lakes, as Glue and as a Hive metastore keep them"):
         glue = lakes.build_glue(folder / GLUE)
         lakes.build_hms(folder / HMS, scale)
@@ -140,21 +139,3 @@ def request(name: str) -> dict[str, Any]:
         "plan_id": name,
         "accept_losses": list(LOSSES),
     }
-
-
-def _begin_anew(folder: Path) -> None:
-    """The workspace keeps nothing when it ends, so its lakes and its Airflow are made anew as well.
-
-    :raises ConfigurationError: IB-755 for a folder that is not this demo's.
-    """
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARK).exists():
-            raise ConfigurationError(
-                "IB-755",
-                f"The folder {folder} is not one of this demo's, which empties it.",
-                remedy="Name another one with --home, or remove it yourself.",
-                changed="Nothing was done.",
-            )
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).touch()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import time
@@ -12,17 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import icebridge_provider
+from icebridge_provider.demo import stand_in
+from icebridge_provider.demo.stand_in import CHECKOUT
 from icebridge_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.service.sql import StatementResponse
 
-CHECKOUT = Path(icebridge_provider.__file__).resolve().parents[1]
 ADMIN = "admin"
 _CONSOLE = "the account console"
 PATIENCE_SECONDS = 120
+LOG = "workspace.log"
 
 
 class LocalWorkspace:
@@ -34,30 +33,15 @@ class LocalWorkspace:
         self._clients: dict[str, WorkspaceClient] = {}
 
     def __enter__(self) -> Self:
-        folder, python = self._folder, prepared_python()
-        folder.mkdir(parents=True, exist_ok=True)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DATABRICKS_", "AIRFLOW"))}
-        with (folder / "workspace.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own arguments
-                [python, "-m", "tests.peers.databricks", "--folder", str(folder)],
-                cwd=CHECKOUT, env={**kept, "PYTHONUNBUFFERED": "1"}, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        line = self._process.stdout.readline() if self._process.stdout else ""
-        if not line:
-            raise _failed(folder / "workspace.log")
-        started = json.loads(line)
+        command = [prepared_python(), "-m", "tests.peers.databricks", "--folder", str(self._folder)]
+        self._process, started = stand_in.start(command, self._folder / LOG)
+        if not started:
+            raise _failed(self._folder / LOG)
         self.url, self._tokens[_CONSOLE] = str(started["url"]), str(started["admin_token"])
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.stdin:
-            self._process.stdin.close()  # that is how it is told to end
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        stand_in.end(self._process)
 
     @property
     def port(self) -> int:
@@ -155,9 +139,8 @@ def prepared_python() -> str:
 
 
 def _failed(log: Path) -> ConfigurationError:
-    tail = log.read_text(errors="replace")[-1500:] if log.exists() else ""
     return ConfigurationError(
         "IB-754",
-        f"The local Databricks workspace did not start. The end of its log:\n{tail}",
+        f"The local Databricks workspace did not start. The end of its log:\n{stand_in.tail(log)}",
         remedy=f"Read {log}, mend what it says and run the command again.",
     )
