@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -24,7 +23,6 @@ from icebridge_provider.engines.mssql.stage import Stage
 from icebridge_provider.exceptions import NOTHING_CHANGED, ConfigurationError, IceBridgeError, TransientError
 from icebridge_provider.model.bridge import EventStatus, Operation, Preview, Settled, TargetTable, Work
 from icebridge_provider.planning.event_outcome import judged
-from icebridge_provider.retry import transient
 from icebridge_provider.sql import mssql as sql
 
 LOCK_SECONDS = 30.0
@@ -40,6 +38,8 @@ _UNKNOWN = "Whether SQL Server did it is not known; trying again is safe: its in
 
 class SqlServerTarget:
     """The port :class:`~icebridge_provider.ports.SyncTarget` over pymssql; one connection, for one thread.
+
+    Every call is tried once: after a :class:`TransientError` it is the caller who tries again.
 
     :param login: needs INSERT, UPDATE, DELETE, SELECT on the tables and the inbox, VIEW DEFINITION on the tables, ALTER
         on those whose identity values are given, and CREATE TABLE where the inbox is not there yet.
@@ -73,14 +73,15 @@ class SqlServerTarget:
 
     def table(self, name: str) -> TargetTable:
         """Describe a table, by its spelling in any case; the answer has the right one."""
-        return transient(lambda: self._described(name))
+        with self._told(f"read the definition of {name}", f"VIEW DEFINITION ON {name}"):
+            return described(self._session(), name, self._login.server)
 
     def settled(self, event_ids: Sequence[str]) -> dict[str, Settled]:
         """What the inbox holds of these events."""
         found: dict[str, Settled] = {}
         for start in range(0, len(event_ids), AT_ONCE):
             part = event_ids[start : start + AT_ONCE]
-            found |= transient(partial(self._read_inbox, part))
+            found |= self._read_inbox(part)
         return found
 
     def apply(self, work: Work, rows: Any) -> Settled:
@@ -90,13 +91,17 @@ class SqlServerTarget:
             return done
         with self._told(*_asked(work)), self._staged(work, rows) as stage:
             try:
-                return transient(lambda: self._done(work, stage))
+                return self._done(work, stage)
             except ConnectionGone as gone:
                 return self._after_loss(work, gone)
 
     def settle(self, settled: Settled) -> Settled:
         """Write into the inbox that an event ended without touching rows; the first word stands."""
-        return transient(lambda: self._settle_once(settled))
+        attempt = _ANY_ATTEMPT if settled.status is EventStatus.REJECTED else settled.attempt
+        with self._told("write into the inbox", "INSERT, UPDATE ON the inbox", _UNKNOWN):
+            with side_effect("mssql.settle"):
+                self._put(self._session(), settled, attempt)
+            return self._read_inbox([settled.event_id])[settled.event_id]
 
     def preview(self, work: Work, rows: Any) -> Preview:
         """Do it and roll it back; the inbox is left as it is."""
@@ -130,7 +135,7 @@ class SqlServerTarget:
             stage.drop()
 
     def _done(self, work: Work, stage: Stage) -> Settled:
-        """The transaction. Tried again only after the server rolled it back: the stage outlives that."""
+        """The transaction."""
         session = stage.session
         try:
             session.run(sql.BEGIN)
@@ -222,13 +227,6 @@ class SqlServerTarget:
 
     # The inbox
 
-    def _settle_once(self, settled: Settled) -> Settled:
-        attempt = _ANY_ATTEMPT if settled.status is EventStatus.REJECTED else settled.attempt
-        with self._told("write into the inbox", "INSERT, UPDATE ON the inbox", _UNKNOWN):
-            with side_effect("mssql.settle"):
-                self._put(self._session(), settled, attempt)
-            return self._read_inbox([settled.event_id])[settled.event_id]
-
     def _read_inbox(self, event_ids: Sequence[str]) -> dict[str, Settled]:
         by_key = {inbox_key(event_id): event_id for event_id in event_ids}
         if not by_key:
@@ -263,10 +261,6 @@ class SqlServerTarget:
         if self._held is None or self._held.broken:
             self._held = Session(self._login, self._lock_seconds)
         return self._held
-
-    def _described(self, name: str) -> TargetTable:
-        with self._told(f"read the definition of {name}", f"VIEW DEFINITION ON {name}"):
-            return described(self._session(), name, self._login.server)
 
     @contextmanager
     def _told(self, what: str, right: str = "", when_lost: str = NOTHING_CHANGED) -> Iterator[None]:
