@@ -63,10 +63,17 @@ def check_spelling(event: BridgeEvent, table: TargetTable) -> None:
 
 
 def work_of(
-    event: BridgeEvent, table: TargetTable, source_columns: Sequence[str], grant: Grant, *, strict: bool
+    event: BridgeEvent,
+    table: TargetTable,
+    source_columns: Sequence[str],
+    grant: Grant,
+    *,
+    strict: bool,
+    released: int = 0,
 ) -> tuple[Work, dict[str, str], dict[str, str]]:
     """Return what the target is to do, the source's column for each staged one, and the filters by source column.
 
+    :param released: rows that a person let this DELETE delete.
     :raises PreflightFailed: IB-844 for columns that do not fit, IB-845 for keys that identify no row.
     """
     check_spelling(event, table)
@@ -82,7 +89,7 @@ def work_of(
         columns=columns,
         keys=tuple(name for name in keys if name in columns),
         strict=strict,
-        most_deleted=_most(event, grant),
+        most_deleted=max(grant.max_delete_rows, released),
     )
     return work, {name: sources[name] for name in columns}, filters
 
@@ -190,10 +197,6 @@ def _filter_column(event: BridgeEvent, table: TargetTable, name: str, sources: M
         where = table.path if column is None else event.source_table
         raise _unfit(event, f"{where} has no column {name[:80]!r} (filter_conditions)")
     return sources[column.name]
-
-
-def _most(event: BridgeEvent, grant: Grant) -> int:
-    return max(grant.max_delete_rows, event.released_rows or 0)
 
 
 def _unfit(event: BridgeEvent, problem: str) -> PreflightFailed:

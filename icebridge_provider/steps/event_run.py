@@ -63,7 +63,7 @@ def job_of(site: SyncSite, event: BridgeEvent, tables: dict[str, TargetTable]) -
     pin = site.again(lambda: site.source.pin(event.source_table))
     columns = site.again(lambda: site.source.columns(event.source_table))
     work, sources, filters = event_rules.work_of(
-        event, tables[event.target_table], columns, grant, strict=site.options.strict
+        event, tables[event.target_table], columns, grant, strict=site.options.strict, released=site.released(event)
     )
     return Job(work=work, sources=sources, filters=filters, pin=pin)
 

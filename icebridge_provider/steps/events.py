@@ -145,11 +145,12 @@ def release(site: SyncSite, event_id: str, rows: int) -> None:
     event = _blocked(site, event_id)
     if rows < 1 or event.operation != Operation.DELETE:
         raise _not_blocked(event_id, f"{rows} rows is no limit that lets a DELETE through")
-    site.record([site.line(event_id, Outcome.INTENT, {"action": "release", "rows": rows}, Step.APPROVE)])
+    approved = {"action": "release", "rows": rows, "payload": event.payload}
+    site.record([site.line(event_id, Outcome.INTENT, approved, Step.APPROVE)])
     with side_effect("events.release"):
         site.queue.release(event_id, rows)
     event_run.audit(site, event, "event_released")
-    site.record([site.line(event_id, Outcome.DONE, {"action": "release", "rows": rows}, Step.APPROVE)])
+    site.record([site.line(event_id, Outcome.DONE, approved, Step.APPROVE)])
 
 
 def reject(site: SyncSite, event_id: str, message: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from icebridge_provider import retry
 from icebridge_provider.model import codec
-from icebridge_provider.model.bridge import Rights
+from icebridge_provider.model.bridge import BridgeEvent, Rights
 from icebridge_provider.model.event import Actor, LedgerEvent, Outcome, Step
 from icebridge_provider.ports import EventQueue, Ledger, RowSource, SyncTarget
 
@@ -51,23 +51,43 @@ class SyncSite:
     target: SyncTarget
     permissions: Permissions
     options: SyncOptions
-    ledger: Ledger | None = None
+    ledger: Ledger
     actor: Actor = field(default_factory=Actor)
     again: Callable[[Callable[[], Any]], Any] = retry.transient
+
+    @property
+    def plan_id(self) -> str:
+        """What the sync's lines stand under in the ledger."""
+        return f"sync:{self.options.name}"
 
     def line(
         self, event_id: str, outcome: Outcome, data: Mapping[str, Any] | None = None, step: Step = Step.APPLY
     ) -> LedgerEvent:
         """Return a line of the ledger about one event."""
-        plan = f"sync:{self.options.name}"
         return LedgerEvent(
-            plan_id=plan, table=event_id, step=step, outcome=outcome, actor=self.actor, data=codec.to_json(data or {})
+            plan_id=self.plan_id,
+            table=event_id,
+            step=step,
+            outcome=outcome,
+            actor=self.actor,
+            data=codec.to_json(data or {}),
         )
 
     def record(self, lines: list[LedgerEvent]) -> None:
-        """Write lines into the ledger, where there is one."""
-        if self.ledger is not None and lines:
+        """Write lines into the ledger."""
+        if lines:
             self.ledger.append_many(lines)
+
+    def released(self, event: BridgeEvent) -> int:
+        """Return the rows that a person let this very DELETE delete, by the ledger's word.
+
+        Whoever sends events can write into the queue, so its word counts for no more than that somebody asks.
+        """
+        if not event.released_rows:
+            return 0
+        told = [line.data for line in self.ledger.events(self.plan_id, event.event_id) if line.step is Step.APPROVE]
+        rows = [int(data["rows"]) for data in told if data.get("payload") == event.payload and "rows" in data]
+        return min(event.released_rows, rows[-1]) if rows else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

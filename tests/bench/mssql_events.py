@@ -19,6 +19,7 @@ from icebridge_provider.engines.dbapi.source import DbApiRowSource
 from icebridge_provider.engines.mssql.connect import SqlServerLogin
 from icebridge_provider.engines.mssql.target import SqlServerTarget
 from icebridge_provider.model.bridge import Access, BridgeEvent, Grant, Rights
+from icebridge_provider.state.ledger import SqlLedger
 from icebridge_provider.steps import events
 from icebridge_provider.steps.sync_site import SyncOptions, SyncSite
 from tests.support.mssql import SqlServer
@@ -53,9 +54,11 @@ class Bench:
             host=server.host, port=server.port, user=server.user, secret=server.password, database=self.name,
             trust_certificate=True,
         )  # fmt: skip
+        ledger = SqlLedger(f"sqlite:///{folder}/ledger.db")
+        ledger.migrate()
         self.site = SyncSite(
             queue=self.queue, source=DbApiRowSource(near), target=SqlServerTarget(login), permissions=Allowed(),
-            options=SyncOptions(name="bench", max_events_per_poll=1000),
+            options=SyncOptions(name="bench", max_events_per_poll=1000), ledger=ledger,
         )  # fmt: skip
         events.prepare(self.site)
         self._make()

@@ -7,10 +7,10 @@ An adapter joins the contract suite (tests/contract/bridge) by a class like :cla
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from icebridge_provider.engines.dbapi.database import DbApi
 from icebridge_provider.engines.dbapi.queue import DbApiEventQueue
@@ -18,6 +18,7 @@ from icebridge_provider.engines.dbapi.source import DbApiRowSource
 from icebridge_provider.engines.dbapi.target import DbApiSyncTarget
 from icebridge_provider.exceptions import TransientError
 from icebridge_provider.model.bridge import Access, BridgeEvent, Grant, Rights, Work
+from icebridge_provider.model.event import LedgerEvent
 from icebridge_provider.planning import event_rules
 from icebridge_provider.ports import EventQueue, Ledger, RowSource, SyncTarget
 from icebridge_provider.steps.sync_site import SyncOptions, SyncSite
@@ -139,6 +140,20 @@ class GivenRights:
         self.lines.append({"event_type": event_type, "resource": resource, "action": action, "detail": detail})
 
 
+@dataclass(kw_only=True)
+class Recorded:
+    """A ledger that only remembers."""
+
+    lines: list[LedgerEvent] = field(default_factory=list)
+
+    def append_many(self, events: Sequence[LedgerEvent], lease: object = None) -> list[LedgerEvent]:
+        self.lines += events
+        return list(events)
+
+    def events(self, plan_id: str | None = None, table: str | None = None, after: int = 0) -> Iterator[LedgerEvent]:
+        yield from (line for line in self.lines if (line.plan_id, line.table) == (plan_id, table))
+
+
 def once(call: Callable[[], Any]) -> Any:
     """Call without trying again."""
     return call()
@@ -148,7 +163,10 @@ def site_of(
     world: World, *, grants: Mapping[str, int] | None = None, ledger: Ledger | None = None,
     again: Callable[[Callable[[], Any]], Any] = once, **options: Any,
 ) -> SyncSite:  # fmt: skip
-    """A sync over a world; ``grants``: table name → most deleted rows, written to."""
+    """A sync over a world; ``grants``: table name → most deleted rows, written to.
+
+    Without a ledger a world has one of its own, which ends with it.
+    """
     given = tuple(
         Grant(table=f"{world.schema}.{name}", access=Access.READ_WRITE, max_delete_rows=most)
         for name, most in (grants or {"t": 1000}).items()
@@ -159,7 +177,7 @@ def site_of(
         target=world.target,
         permissions=GivenRights(rights_now=Rights(user="maria", grants=given)),
         options=SyncOptions(name="orders", **options),
-        ledger=ledger,
+        ledger=ledger or cast("Ledger", vars(world).setdefault("recorded", Recorded())),
         again=again,
     )
 

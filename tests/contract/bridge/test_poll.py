@@ -127,6 +127,15 @@ def test_a_release_that_is_too_small_blocks_again_and_a_rejected_event_never_run
         release(site, "none", 5)
 
 
+def test_only_a_person_releases_not_whoever_writes_into_the_queue(world: World) -> None:
+    site = site_of(world, grants={"t": 1})
+    emit(world.queue, [an_event(world, "1"), an_event(world, "2", "DELETE", released_rows=99)])
+    assert poll(site).blocked == ("2",)
+    world.queue.release("2", 99)
+    assert poll(site).blocked == ("2",), "the ledger knows of no release"
+    assert len(world.rows("t")) == 3
+
+
 def test_a_failed_event_does_not_hold_its_table(world: World) -> None:
     emit(world.queue, [an_event(world, "1"), an_event(world, "2"), an_event(world, "3", "UPDATE")])
     report = poll(site_of(world))

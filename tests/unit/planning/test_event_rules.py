@@ -116,9 +116,14 @@ def test_a_delete_brings_only_keys() -> None:
     assert (found.columns, found.most_deleted) == (("Id", "Country"), 7)
 
 
-@pytest.mark.parametrize(("released", "most"), [(None, 7), (3, 7), (99, 99)])
-def test_a_release_only_ever_raises_the_limit(released: int | None, most: int) -> None:
-    assert work(event("DELETE", released_rows=released)).most_deleted == most
+@pytest.mark.parametrize(("released", "most"), [(0, 7), (3, 7), (99, 99)])
+def test_a_release_only_ever_raises_the_limit(released: int, most: int) -> None:
+    columns = ("id", "country", "amount")
+    assert work_of(event("DELETE"), TABLE, columns, GRANT, strict=False, released=released)[0].most_deleted == most
+
+
+def test_the_event_itself_cannot_raise_its_limit() -> None:
+    assert work(event("DELETE", released_rows=99)).most_deleted == 7
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -13,8 +14,10 @@ from icebridge_provider.engines.dbapi.source import DbApiRowSource
 from icebridge_provider.engines.dbapi.target import DbApiSyncTarget
 from icebridge_provider.exceptions import TransientError
 from icebridge_provider.model.bridge import Access, BridgeEvent, Grant, Rights, TargetTable
+from icebridge_provider.ports import Ledger
 from icebridge_provider.steps.event_polls import apply_waiting, lines
 from icebridge_provider.steps.events import PollReport, SyncOptions, SyncSite
+from tests.support.bridge import Recorded
 
 
 class Everything:
@@ -47,6 +50,7 @@ def site(folder: Path, target: type[DbApiSyncTarget] = DbApiSyncTarget, most: in
         target=target(database),
         permissions=Everything(),
         options=SyncOptions(name="x", max_events_per_poll=most),
+        ledger=cast("Ledger", Recorded()),
         again=lambda call: call(),
     )
     made.queue.create()
