@@ -16,7 +16,7 @@ from tests.support.airflow_cli import connection, environment
 pytestmark = pytest.mark.airflow
 SECRET = "a-secret-of-the-scraper"
 REPORTS = "/icebridge/reports"  # for people: the scraper's secret does not open it
-HEALTH = {"/icebridge/health/live", "/icebridge/health/ready", "/icebridge/health/startup"}
+HEALTH = {f"/icebridge/health{of}/{probe}" for of in ("", "/sync") for probe in ("live", "ready", "startup")}
 LET_IN = {"scraper", "viewer", "user", "op", "admin"}
 REFUSED = {
     "none": 401,
