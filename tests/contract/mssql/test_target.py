@@ -195,6 +195,34 @@ def test_a_commit_that_was_not_done_leaves_no_trace_and_can_be_tried_again(world
     assert world.target.apply(work(table, ["id", "n"], ["id"], attempt=2), again).rows_affected == 3
 
 
+@pytest.mark.parametrize(("text", "taken"), [("Grüße €", True), ("Ω", False), ("😀", False)])
+def test_a_letter_that_the_code_page_lacks_is_refused_and_never_becomes_a_question_mark(
+    world: MssqlWorld, text: str, taken: bool
+) -> None:
+    world.run("CREATE TABLE dbo.t (id int NOT NULL PRIMARY KEY, name varchar(20) NULL)")
+    table = world.target.table("dbo.t")
+    asked = work(table, ["id", "name"], ["id"]), rows(id=pa.array([1]), name=pa.array([text]))
+    if taken:
+        assert world.target.apply(*asked).rows_affected == 1
+        assert world.run("SELECT name FROM dbo.t") == [(text,)]
+        return
+    with pytest.raises(IceBridgeError, match=r"IB-864.*'name'"):
+        world.target.apply(*asked)
+    assert world.run("SELECT * FROM dbo.t") == []
+
+
+@pytest.mark.parametrize("counting", ["", "SET NOCOUNT ON; "])
+def test_triggers_are_in_force_and_do_not_disturb_the_counts(world: MssqlWorld, counting: str) -> None:
+    world.run("CREATE TABLE dbo.t (id int NOT NULL PRIMARY KEY, n int NULL)")
+    world.run("CREATE TABLE dbo.seen (id int NOT NULL)")
+    twice = "INSERT INTO dbo.seen SELECT id FROM inserted; " * 2
+    world.run(f"CREATE TRIGGER dbo.watch ON dbo.t AFTER INSERT AS BEGIN {counting}{twice}END")
+    table = world.target.table("dbo.t")
+    settled = world.target.apply(work(table, ["id", "n"], ["id"]), rows(id=pa.array([1, 2, 3]), n=pa.array([1, 2, 3])))
+    assert (settled.status, settled.rows_affected) == (EventStatus.COMPLETED, 3)
+    assert len(world.run("SELECT * FROM dbo.seen")) == 6
+
+
 @pytest.mark.parametrize("number", [1205, 3960, 1222])
 def test_what_the_server_rolled_back_leaves_no_trace_and_can_be_tried_again(world: MssqlWorld, number: int) -> None:
     table, given = setting(world)
