@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,15 @@ PATIENCE_SECONDS = 20
 _KEPT_OUT = ("DATABRICKS_", "SQLSERVER_", "AIRFLOW")
 
 
-def start(command: Sequence[str], log: Path) -> tuple[subprocess.Popen[str], dict[str, Any]]:
-    """Return the process and what it told of itself; empty when it ended without a word (``log`` says why)."""
+def start(command: Sequence[str], log: Path | None = None) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    """Return the process and what it told of itself; empty when it ended without a word.
+
+    :param log: where its errors go; this process's own without one.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_OUT)}
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as errors:
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") if log is not None else nullcontext() as errors:
         process = subprocess.Popen(  # noqa: S603 - our own arguments
             list(command),
             cwd=CHECKOUT, env={**kept, "PYTHONUNBUFFERED": "1"}, text=True,

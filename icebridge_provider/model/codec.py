@@ -49,6 +49,17 @@ def canonical(value: Any) -> str:
     return json.dumps(to_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+def object_of(given: Mapping[str, Any] | str | None) -> Mapping[str, Any] | None:
+    """Return an object that is given as such or as its JSON text, empty for nothing; None when it is neither."""
+    value: Any = given or {}
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, Mapping) else None
+
+
 def digest(value: Any) -> str:
     """Return the SHA-256 of :func:`canonical`, 64 hexadecimal digits."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()

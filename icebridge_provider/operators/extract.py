@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from icebridge_provider.exceptions import ConfigurationError
+from icebridge_provider.model import codec
 from icebridge_provider.operators.base import IceBridgeOperator, listed
 
 if TYPE_CHECKING:
@@ -189,13 +189,8 @@ def given_parameters(given: Mapping[str, Any] | str | None) -> dict[str, Any]:
 
     :raises ConfigurationError: IB-891 when it is none.
     """
-    value: Any = given or {}
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = None
-    if isinstance(value, Mapping):
+    value = codec.object_of(given)
+    if value is not None:
         return {str(key): item for key, item in value.items()}
     raise ConfigurationError(
         "IB-891",

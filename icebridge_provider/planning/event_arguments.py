@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from icebridge_provider.exceptions import ConfigurationError
+from icebridge_provider.model import codec
 from icebridge_provider.model.bridge import BridgeEvent, Operation
 
 
@@ -47,13 +47,8 @@ def texts(name: str, given: Mapping[str, Any] | str | None) -> dict[str, str]:
 
     :raises ConfigurationError: IB-885 when it is none.
     """
-    value: Any = given or {}
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = None
-    if not isinstance(value, Mapping) or not all(isinstance(item, str) for pair in value.items() for item in pair):
+    value = codec.object_of(given)
+    if value is None or not all(isinstance(item, str) for pair in value.items() for item in pair):
         raise _unreadable(name, given, 'an object of texts, for example {"country": "CO"}')
     return dict(value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from icebridge_provider.exceptions import PreflightFailed
+from icebridge_provider.exceptions import ConfigurationError, PreflightFailed
 from icebridge_provider.model.bridge import EventStatus, Operation, Settled, Work
 
 
@@ -51,6 +51,16 @@ def refused_keys(work: Work, *, nulls: int, twice: int) -> PreflightFailed:
         "emit the event anew.",
         event_id=work.event.event_id,
         table=work.table.path,
+    )
+
+
+def used_id(event_id: str) -> ConfigurationError:
+    """Return the error for an id that stands in the inbox for something else, which stays as it is."""
+    return ConfigurationError(
+        "IB-843",
+        f"event_id {event_id!r} was used before for another event.",
+        remedy="Emit this event anew under an event_id of its own.",
+        event_id=event_id,
     )
 
 

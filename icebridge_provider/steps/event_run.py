@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from icebridge_provider.crash import side_effect
-from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, PreflightFailed, TransientError
+from icebridge_provider.exceptions import IceBridgeError, PreflightFailed, TransientError
 from icebridge_provider.model.bridge import FINAL, BridgeEvent, EventStatus, Grant, Settled, TargetTable, Work
 from icebridge_provider.planning import event_rules
+from icebridge_provider.planning.event_outcome import used_id
 from icebridge_provider.steps.sync_site import SyncSite
 
 LONGEST_MESSAGE = 4000
@@ -164,13 +165,7 @@ def _failed(event: BridgeEvent, error: Exception) -> Settled:
 
 def _used_id(event: BridgeEvent) -> Settled:
     """How an event ends whose id stands in the inbox for something else: that stays as it is."""
-    error = ConfigurationError(
-        "IB-843",
-        f"event_id {event.event_id!r} was used before for another event.",
-        remedy="Emit this event anew under an event_id of its own.",
-        event_id=event.event_id,
-    )
-    return _failed(event, error)
+    return _failed(event, used_id(event.event_id))
 
 
 def _too_often(site: SyncSite, event: BridgeEvent) -> IceBridgeError:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +12,7 @@ import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
 
+from icebridge_provider.demo import stand_in
 from tests.peers.environment import ensure
 
 ROOT = Path(__file__).parents[2]
@@ -31,15 +29,10 @@ class Workspace:
     def __enter__(self) -> Self:
         command = [str(ensure().python), "-m", "tests.peers.databricks", "--folder", str(self.folder)]
         command += [] if self._spark else ["--no-spark"]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=self._environment()
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self.__exit__()
+        self._process, started = stand_in.start(command)
+        if not started:
+            stand_in.end(self._process)
             raise RuntimeError("the workspace did not start; its error is above")
-        started = json.loads(line)
         self.url: str = started["url"]
         self.admin_token: str = started["admin_token"]
         bearer = {"Authorization": f"Bearer {self.admin_token}"}
@@ -47,22 +40,8 @@ class Workspace:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        if hasattr(self, "admin"):
-            self.admin.close()
-
-    @staticmethod
-    def _environment() -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("DATABRICKS_", "AIRFLOW"))}
-        return {**kept, "PYTHONUNBUFFERED": "1"}
+        stand_in.end(self._process)
+        self.admin.close()
 
     @property
     def host(self) -> str:

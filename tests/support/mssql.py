@@ -6,9 +6,6 @@ Its own process is a must: pymssql's and mssql-python's bulk loads hold the GIL 
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +14,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from icebridge_provider.demo import stand_in
 
 
 class SqlServer:
@@ -29,15 +26,10 @@ class SqlServer:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "tests.peers.mssql", "--folder", str(self.folder), *self._options]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=self._environment()
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self.__exit__()
+        self._process, started = stand_in.start(command)
+        if not started:
+            stand_in.end(self._process)
             raise RuntimeError("the SQL Server did not start; its error is above")
-        started = json.loads(line)
         self.host: str = started["host"]
         self.port: int = started["port"]
         self.user: str = started["user"]
@@ -48,22 +40,8 @@ class SqlServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        if hasattr(self, "admin"):
-            self.admin.close()
-
-    @staticmethod
-    def _environment() -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("SQLSERVER_", "AIRFLOW"))}
-        return {**kept, "PYTHONUNBUFFERED": "1"}
+        stand_in.end(self._process)
+        self.admin.close()
 
     @property
     def process_id(self) -> int:

@@ -16,9 +16,9 @@ from icebridge_provider.engines.dbapi.catalog import describe
 from icebridge_provider.engines.dbapi.database import DbApi, named
 from icebridge_provider.engines.dbapi.queue import create_checked
 from icebridge_provider.engines.dbapi.stage import fill
-from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, TransientError
+from icebridge_provider.exceptions import IceBridgeError, TransientError
 from icebridge_provider.model.bridge import FINAL, EventStatus, Operation, Preview, Settled, TargetTable, Work
-from icebridge_provider.planning.event_outcome import judged, refused_keys
+from icebridge_provider.planning.event_outcome import judged, refused_keys, used_id
 from icebridge_provider.sql import bridge as sql
 
 STALLED_SECONDS = 300
@@ -189,12 +189,7 @@ def _ends(found: Settled, attempt: int) -> bool:
 
 def _same_event(work: Work, found: Settled) -> Settled:
     if found.payload != work.event.payload:
-        raise ConfigurationError(
-            "IB-843",
-            f"event_id {work.event.event_id!r} was used before for another event.",
-            remedy="Emit this event anew under an event_id of its own.",
-            event_id=work.event.event_id,
-        )
+        raise used_id(work.event.event_id)
     return found
 
 

@@ -22,7 +22,7 @@ from icebridge_provider.engines.mssql.session import ConnectionGone, Session
 from icebridge_provider.engines.mssql.stage import Stage
 from icebridge_provider.exceptions import NOTHING_CHANGED, ConfigurationError, IceBridgeError, TransientError
 from icebridge_provider.model.bridge import EventStatus, Operation, Preview, Settled, TargetTable, Work
-from icebridge_provider.planning.event_outcome import judged
+from icebridge_provider.planning.event_outcome import judged, used_id
 from icebridge_provider.sql import mssql as sql
 
 LOCK_SECONDS = 30.0
@@ -220,7 +220,7 @@ class SqlServerTarget:
         if found is None:
             return None
         if found.payload != event.payload:
-            raise _other_payload(event.event_id)
+            raise used_id(event.event_id)
         if found.status is EventStatus.BLOCKED and found.attempt < event.attempt:
             return None
         return found
@@ -342,15 +342,6 @@ def _storable(text: str) -> str:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _other_payload(event_id: str) -> ConfigurationError:
-    return ConfigurationError(
-        "IB-843",
-        f"Event id {event_id!r} was used before for another payload.",
-        remedy="Emit the event anew under an id of its own.",
-        event_id=event_id,
-    )
 
 
 def _other_inbox(inbox: sql.Inbox, server: str) -> ConfigurationError:
