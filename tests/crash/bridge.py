@@ -17,7 +17,6 @@ import sqlite3
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,6 +30,7 @@ from icebridge_provider.engines.dbapi.database import DbApi
 from icebridge_provider.state.ledger import SqlLedger
 from icebridge_provider.steps.sync_site import SyncSite
 from tests.crash.bridge_model import LIMIT, TABLES, Story, build, violations
+from tests.crash.forks import forked
 from tests.support.bridge import Between, DbApiWorld, World, lost, postgres_world, site_of
 from tests.support.bridge_mssql import MssqlWorld
 from tests.support.mssql import SqlServer
@@ -200,23 +200,7 @@ def apart(bench: Bench, call: Callable[[], object]) -> int:
 
 def begun(bench: Bench, call: Callable[[], object]) -> int:
     """Begin a call in a forked process, with the planted bug; return its number."""
-    sys.stdout.flush()
-    child = os.fork()
-    if child:
-        return child
-    status = 1
-    try:
-        log = os.open(bench.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        call()
-        status = 0
-    except BaseException:  # noqa: BLE001 - it is reported, whatever it is
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    return forked(bench.folder / "log", call)
 
 
 def hurry() -> None:

@@ -21,6 +21,7 @@ from icebridge_provider.model.bridge import EventStatus
 from icebridge_provider.steps.events import SyncSite, emit, poll
 from tests.crash.bridge import Bench, History, begun, passages, recovered, time_passes
 from tests.crash.bridge_model import LIMIT, TABLES, Story, violations
+from tests.crash.forks import ended, stop_at
 from tests.support.bridge import COLUMNS, Between, DbApiWorld, Row, World, an_event, site_of
 from tests.support.mssql import SqlServer
 
@@ -85,7 +86,7 @@ def haunted(bench: Bench, history: History) -> History:
     story = Story(world=world, seed=history.seed)
 
     def tell() -> None:
-        _stop_at(history)
+        stop_at(history.point, history.passage)
         site = bench.site(world)
         story.tell(replace(site, target=world.target))
 
@@ -98,7 +99,7 @@ def haunted(bench: Bench, history: History) -> History:
         history.violations += violations(story.model, world)
         world.close()
         os.kill(child, signal.SIGCONT)
-        _wait(child)
+        ended(child, LONGEST_SECONDS)
     history.violations += violations(story.model, world)
     world.close()
     history.violations += recovered(bench, story)
@@ -208,29 +209,6 @@ def _tell_in_spite(story: Story, honest: World, site: SyncSite) -> None:
         else:
             return
     raise RuntimeError(f"seed {story.seed} does not come to an end")
-
-
-def _stop_at(history: History) -> None:
-    left = history.passage
-
-    def stop(name: str) -> None:
-        nonlocal left
-        if name == history.point:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGSTOP)
-
-    points.crash_point = stop
-
-
-def _wait(child: int) -> None:
-    deadline = time.monotonic() + LONGEST_SECONDS
-    while time.monotonic() < deadline:
-        if os.waitpid(child, os.WNOHANG)[0]:
-            return
-        time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
 
 
 def put(world: World, name: str, rows: list[Row]) -> None:

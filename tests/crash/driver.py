@@ -15,17 +15,16 @@ import sqlite3
 import subprocess
 import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.crash.forks import LONGEST_SECONDS, ended, forked
 from tests.crash.scenario import VARIANTS, Case
 
 KILLED = -signal.SIGKILL
-LONGEST_SECONDS = 120
 MOST_RUNS = 4
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,27 +73,16 @@ class Bench:
 
     def apart(self, call: Callable[[], object], before: Callable[[], None] = lambda: None) -> int:
         """Call in a forked process; return its exit status, or minus the signal that ended it."""
-        sys.stdout.flush()
-        child = os.fork()
-        if child == 0:
-            self._become(call, before)
-        return _ended(child)
+        return ended(self.begun(call, before))
 
-    def _become(self, call: Callable[[], object], before: Callable[[], None]) -> None:
-        status = 1
-        try:
-            log = os.open(self.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(log, 1)
-            os.dup2(log, 2)
+    def begun(self, call: Callable[[], object], before: Callable[[], None]) -> int:
+        """Begin a call in a forked process, after ``before``; return its number."""
+
+        def both() -> None:
             before()
             call()
-            status = 0
-        except BaseException:  # noqa: BLE001 - it is reported, whatever it is
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
+
+        return forked(self.folder / "log", both)
 
     def run(self, case: Case, *, crashed: bool, crash: str = "") -> int:
         """Run a history's commands in their own process, killed at ``crash`` (point#passage)."""
@@ -201,18 +189,6 @@ def _counting() -> Counter[str]:
 
     points.crash_point = count
     return counts
-
-
-def _ended(child: int) -> int:
-    deadline = time.monotonic() + LONGEST_SECONDS
-    while time.monotonic() < deadline:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return 124
 
 
 def time_passes(home: Path) -> None:

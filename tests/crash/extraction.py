@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,7 +27,8 @@ from icebridge_provider.model.extraction import MANIFEST, Extraction, Manifest
 from icebridge_provider.sql import extraction as sql
 from icebridge_provider.steps import extract as steps
 from icebridge_provider.steps import extract_folder
-from tests.crash.driver import KILLED, _arm, _counting, _ended, time_passes
+from tests.crash.driver import KILLED, _arm, _counting, time_passes
+from tests.crash.forks import ended, forked
 from tests.crash.share_worlds import shared
 from tests.support.extraction import SqliteReader, job, orders, row, rows_in, site
 
@@ -91,19 +90,7 @@ class World:
 
     def apart(self, call: Callable[[], object]) -> int:
         """Run in a process of its own."""
-        sys.stdout.flush()
-        if child := os.fork():
-            return _ended(child)
-        status = 1
-        try:
-            log = os.open(self.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(log, 2)
-            call()
-            status = 0
-        except BaseException:  # noqa: BLE001 - it is in the log
-            traceback.print_exc()
-        finally:
-            os._exit(status)
+        return ended(forked(self.folder / "log", call))
 
     def seen(self, expected: list[tuple[Any, ...]]) -> list[str]:
         """What is wrong with what a reader sees who goes by the manifest."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import extraction
-from tests.crash.driver import _ended
+from tests.crash.forks import ended
 
 pytestmark = pytest.mark.crash
 WHOLE, RANGED = 3, 5  # seeds: both over an older run
@@ -27,4 +27,4 @@ def test_a_planted_bug_is_caught(tmp_path: Path, name: str) -> None:
         extraction.plant(name)
         found = extraction.examine([RANGED], tmp_path, enough=1)
         os._exit(3 if found["violations"] else 0)
-    assert _ended(child) == 3
+    assert ended(child) == 3

@@ -7,7 +7,8 @@ import signal
 import time
 
 from tests.crash import reader
-from tests.crash.driver import LONGEST_SECONDS, Bench, History, time_passes
+from tests.crash.driver import Bench, History, time_passes
+from tests.crash.forks import ended, stop_at
 from tests.crash.scenario import Case
 
 LEASE_SECONDS = 1  # a process that slept longer must look before it goes on
@@ -17,9 +18,7 @@ def haunt(bench: Bench, history: History) -> History:
     """Stop the first process at the history's point, run a second to the end, wake the first, look at both ends."""
     started = time.monotonic()
     case = bench.begin(history.seed, history.variant)
-    child = os.fork()
-    if child == 0:
-        bench._become(lambda: _run(case), lambda: _arm(bench, history))
+    child = bench.begun(lambda: _run(case), lambda: _arm(bench, history))
     history.reached = _stops(child)
     if history.reached:
         history.violations += _overtaken(bench, case, child)
@@ -38,7 +37,7 @@ def _overtaken(bench: Bench, case: Case, child: int) -> list[str]:
     found = bench.judge(case, "at_the_end")
     before = _entries(case)
     os.kill(child, signal.SIGCONT)
-    _wait(child)
+    ended(child)
     # No store knows of leases: the one file that was being written when the process was stopped arrives late, unused.
     found += [f"awake: {text}" for text in bench.judge(case, "at_the_end") if "belong to nothing" not in text]
     if "rollback" not in (*case.kind.first, *case.kind.then) and _entries(case) != before:
@@ -58,33 +57,13 @@ def _run(case: Case) -> None:
 
 
 def _arm(bench: Bench, history: History) -> None:
-    from icebridge_provider import crash as points
     from tests.crash import plants
 
     plants.plant(bench.plant)
-    left = history.passage
-
-    def stop(name: str) -> None:
-        nonlocal left
-        if name == history.point:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGSTOP)
-
-    points.crash_point = stop
+    stop_at(history.point, history.passage)
 
 
 def _stops(child: int) -> bool:
     """Wait until the process stops; False when it ends instead."""
     _, status = os.waitpid(child, os.WUNTRACED)
     return os.WIFSTOPPED(status)
-
-
-def _wait(child: int) -> None:
-    deadline = time.monotonic() + LONGEST_SECONDS
-    while time.monotonic() < deadline:
-        if os.waitpid(child, os.WNOHANG)[0]:
-            return
-        time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
