@@ -69,8 +69,9 @@ def test_the_page_from_top_to_bottom(folder: Path) -> None:
         wait(lambda: "Cut over 2 tables?" in shell.paste("What waits for approval?"))
         assert "icebridge" in shell.paste("Where is it?", 2)
         assert "wave.copy shop.orders" in shell.paste("Where is it?", 1)
+        wait(client.approvals)  # not sooner than a person would: see its docstring
         shell.paste("Approve")
-        wait(lambda: shell.paste("Where is it?").strip() == "success")
+        wait(lambda: succeeded(shell))
         target = lakes.catalog_of(folder / lakes.TARGET, lakes.TARGET)
         assert target.load_table("shop.orders").scan().count() == 150
         shell.paste("Roll back")
@@ -78,6 +79,13 @@ def test_the_page_from_top_to_bottom(folder: Path) -> None:
         source = lakes.catalog_of(folder / lakes.SOURCE, lakes.SOURCE)
         assert sorted(name for _, name in source.list_tables("shop")) == ["items", "orders"]
         listening(components)
+
+
+def succeeded(shell: Shell) -> bool:
+    state = shell.paste("Where is it?").strip()
+    print(shell.paste("Where is it?", 1))  # shown if the test fails
+    assert state != "failed"
+    return state == "success"
 
 
 def wait(condition: object, seconds: float = 240) -> None:
