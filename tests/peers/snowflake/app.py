@@ -24,6 +24,7 @@ from tests.peers.snowflake.errors import SnowflakeError, canceled, missing
 from tests.peers.snowflake.faults import Fault
 from tests.peers.snowflake.lexer import Reader
 from tests.peers.snowflake.session import Session
+from tests.peers.snowflake.statements import Batch
 from tests.peers.snowflake.world import Query, World
 
 LOG = logging.getLogger("snowflake-peer")
@@ -209,11 +210,17 @@ def _bound(bindings: Any) -> Any:
     if not bindings:
         return None
     if any(isinstance(one["value"], list) for one in bindings.values()):
-        raise SnowflakeError(2, "0A000", "Unsupported feature 'array binding' (of the stand-in, see its README).")
-    values = {name: None if one["value"] is None else from_binding(one) for name, one in bindings.items()}
+        names = [str(place) for place in range(1, len(bindings) + 1)]
+        columns = [[_value(bindings[name], each) for each in bindings[name]["value"]] for name in names]
+        return Batch(zip(*columns, strict=True))
+    values = {name: _value(one, one["value"]) for name, one in bindings.items()}
     if all(name.isdigit() for name in values):
         return tuple(values[str(place)] for place in range(1, len(values) + 1))
     return values
+
+
+def _value(binding: dict[str, Any], value: Any) -> Any:
+    return None if value is None else from_binding({**binding, "value": value})
 
 
 def _logged_in(session: Session) -> dict[str, Any]:

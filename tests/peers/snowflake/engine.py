@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import string
 from base64 import b64encode
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import duckdb
 import fakesnow.arrow
+import fakesnow.cursor
 import fakesnow.info_schema
 import fakesnow.transforms
 import pyarrow as pa
@@ -15,12 +18,14 @@ import snowflake.connector.errors
 from fakesnow.arrow import to_ipc, to_sf
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
+from fakesnow.dialect import parse_one
 from fakesnow.instance import FakeSnow
 from fakesnow.rowtype import describe_as_rowtype
-from fakesnow.statement_type import DML_TYPE_IDS, statement_type_id
+from fakesnow.statement_type import DML_TYPE_IDS, MERGE, statement_type_id
 from sqlglot import exp
 
 from tests.peers.snowflake.errors import SnowflakeError
+from tests.peers.snowflake.results import Result
 
 INTEGERS = {
     exp.DataType.Type.INT,
@@ -29,6 +34,7 @@ INTEGERS = {
     exp.DataType.Type.TINYINT,
 }
 _STRUCT = fakesnow.arrow.timestamp_to_sf_struct
+OF_SESSION = (exp.CurrentUser, exp.CurrentRole, exp.CurrentWarehouse, exp.CurrentAccount, exp.CurrentSession)
 KEYS = (exp.PrimaryKeyColumnConstraint, exp.UniqueColumnConstraint, exp.Reference)
 
 
@@ -47,8 +53,11 @@ def mend() -> None:
     """Replace what fakesnow's own functions get wrong, in this process."""
     fakesnow.transforms.integer_precision = whole_numbers
     fakesnow.arrow.timestamp_to_sf_struct = _seconds_and_fraction
+    fakesnow.transforms.numeric_agg_implicit_cast = lambda expression: expression  # it makes exact sums floats
+    for name in ("SQL_CREATED_TABLE", "SQL_CREATED_VIEW", "SQL_CREATED_SEQUENCE", "SQL_DROPPED"):
+        setattr(fakesnow.cursor, name, _Said(getattr(fakesnow.cursor, name).template))
     comment, lengths = fakesnow.info_schema.insert_table_comment_sql, fakesnow.info_schema.insert_text_lengths_sql
-    fakesnow.info_schema.insert_table_comment_sql = lambda *texts: comment(*(_doubled(text) for text in texts))
+    fakesnow.info_schema.insert_table_comment_sql = _comment(comment)
     fakesnow.info_schema.insert_text_lengths_sql = lambda catalog, schema, table, sizes: lengths(
         _doubled(catalog), _doubled(schema), _doubled(table), [(_doubled(name), size) for name, size in sizes]
     )
@@ -63,6 +72,24 @@ def _seconds_and_fraction(times: pa.ChunkedArray) -> pa.Array:
         fields=list(found.type),
         mask=whole.is_null(),
     )
+
+
+class _Said(string.Template):
+    """A message as SQL, whatever stands in the name."""
+
+    def substitute(self, *, name: str) -> str:
+        return super().substitute(name=_doubled(name))
+
+
+def _comment(written: Callable[..., str]) -> Callable[..., str]:
+    """No comment is no row, not the word None; and a quote in a name or comment is doubled."""
+
+    def sql(catalog: str, schema: str, table: str, comment: str | None) -> str:
+        if comment is None:
+            return "SELECT 1"
+        return written(*(_doubled(text) for text in (catalog, schema, table, comment)))
+
+    return sql
 
 
 def _doubled(text: str) -> str:
@@ -86,10 +113,12 @@ class Cursor(FakeSnowflakeCursor):
     def _of_session(self, node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Anonymous) and node.name.upper() in self.context:
             return _constant(self.context[node.name.upper()])
-        if isinstance(node, exp.CurrentUser | exp.CurrentRole | exp.CurrentWarehouse | exp.CurrentAccount):
+        if isinstance(node, OF_SESSION):
             return _constant(self.context[node.sql_name().upper()])
         if isinstance(node, exp.CurrentTimestamp | exp.Localtimestamp):
-            return exp.cast(_constant(self.context["CURRENT_TIMESTAMP"]), "TIMESTAMP_LTZ", dialect="snowflake")
+            zone = "TIMESTAMP_NTZ" if node.args.get("sysdate") else "TIMESTAMP_LTZ"
+            now = self.context["CURRENT_TIMESTAMP"]
+            return exp.cast(_constant(now[:26] if node.args.get("sysdate") else now), zone, dialect="snowflake")
         return node
 
 
@@ -127,9 +156,10 @@ def _hash_agg(node: exp.Expression) -> exp.Expression:
         return node
     given = [exp.Var(this="*COLUMNS(*)") if isinstance(one, exp.Star) else one for one in columns]
     row = exp.Anonymous(this="HASH", expressions=given)
-    total = exp.Anonymous(this="COALESCE", expressions=[exp.Anonymous(this="SUM", expressions=[row]), _number(0)])
+    total = exp.Anonymous(this="SUM", expressions=[row])
     folded = exp.Sub(this=exp.Paren(this=exp.Mod(this=total, expression=_number(2**64))), expression=_number(2**63))
-    return exp.Cast(this=exp.Paren(this=folded), to=exp.DataType.build("BIGINT"))
+    signed = exp.Cast(this=exp.Paren(this=folded), to=exp.DataType.build("BIGINT"))
+    return exp.Anonymous(this="COALESCE", expressions=[signed, _number(0)])
 
 
 def _number(value: int) -> exp.Expression:
@@ -154,6 +184,9 @@ class Engine:
         cursor = Cursor(conn, conn._duck_conn)
         cursor.context = context
         try:
+            tree = parse_one(sql)
+            if isinstance(tree, exp.Merge):
+                return _merge(cursor, tree, params)
             cursor.execute(sql, binding_params=params, server=True)
             return _data(cursor, conn)
         except SnowflakeError:
@@ -165,6 +198,40 @@ class Engine:
         finally:
             while len(self.fake.results_cache) > 20:
                 self.fake.results_cache.popitem(last=False)
+
+
+def _merge(cursor: Cursor, tree: exp.Merge, params: Any) -> dict[str, Any]:
+    """MERGE by the engine's own: fakesnow's knows no alias of a source table. One row of counts, as Snowflake's."""
+    tree = tree.transform(cursor._of_session, copy=False)
+    _one_source_row(cursor, tree.copy())
+    clauses = tree.args["whens"].expressions
+    for change in (one for when in clauses for one in when.args["then"].expressions if isinstance(one, exp.EQ)):
+        change.this.set("table", None)
+    kinds = {"INSERT" if not when.args.get("matched") else _action(when.args["then"]) for when in clauses}
+    sql = cursor._transform(tree, params).sql(dialect="duckdb")
+    duck = cursor._duck_conn.execute(f"{sql} RETURNING merge_action", params)
+    done = Counter(action for (action,) in duck.fetchall())
+    shown = [kind for kind in ("INSERT", "UPDATE", "DELETE") if kind in kinds]
+    words = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
+    columns = tuple(f"number of rows {words[kind]}" for kind in shown)
+    row = tuple(done[kind] for kind in shown)
+    return Result(columns=columns, rows=[row], kind=MERGE, numbers=frozenset(columns)).data()
+
+
+def _action(then: exp.Expression) -> str:
+    return "UPDATE" if isinstance(then, exp.Update) else "DELETE"
+
+
+def _one_source_row(cursor: Cursor, tree: exp.Merge) -> None:
+    """Refuse a target row that several source rows match: ERROR_ON_NONDETERMINISTIC_MERGE is on by default."""
+    if not any(when.args.get("matched") for when in tree.args["whens"].expressions):
+        return
+    alias = tree.this.args.get("alias")
+    row = exp.Column(this=exp.to_identifier("rowid"), table=(alias.this if alias else tree.this.this).copy())
+    twice = exp.select(row).from_(tree.this).join(tree.args["using"], on=tree.args["on"]).group_by(row.copy())
+    sql = cursor._transform(twice.having("COUNT(*) > 1").limit(1), None).sql(dialect="duckdb")
+    if cursor._duck_conn.execute(sql).fetchone() is not None:
+        raise SnowflakeError(100090, "42P18", "Duplicate row detected during DML action")
 
 
 def _data(cursor: Cursor, conn: FakeSnowflakeConnection) -> dict[str, Any]:

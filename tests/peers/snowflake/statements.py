@@ -27,6 +27,10 @@ _LIKE_RESULT_SCAN = re.compile(r"\s*select \* from table\(result_scan\('([0-9a-f
 _CANCEL = re.compile(r"\s*select system\$cancel_query\s*\(\s*'([0-9a-f-]{36})'\s*\)\s*;?\s*", re.IGNORECASE)
 
 
+class Batch(list[Any]):
+    """Rows of bindings of one INSERT, as executemany sends them."""
+
+
 def run(query: Query, bindings: Any) -> dict[str, Any]:
     """Do a statement and give its answer's ``data``; raises SnowflakeError."""
     session = query.session
@@ -240,6 +244,8 @@ def _engine(query: Query, bindings: Any) -> dict[str, Any]:
     session = query.session
     sql = history.expand(session, query.text)
     tree = parse_one(sql)
+    if isinstance(bindings, Batch) and not (isinstance(tree, exp.Insert) and bindings):
+        raise refused("rows of bindings in this statement")
     if isinstance(tree, exp.Command) and tree.name.upper() not in {"SHOW"}:
         raise refused(query.text.split("\n")[0][:80])
     privileges.check(session, tree)
@@ -251,7 +257,11 @@ def _engine(query: Query, bindings: Any) -> dict[str, Any]:
     def work() -> dict[str, Any]:
         if query.cancel.is_set():
             raise canceled()
-        found = session.world.engine.run(session.conn, context, sql, bindings)
+        rows = bindings if isinstance(bindings, Batch) else [bindings]
+        for row in rows:
+            found = session.world.engine.run(session.conn, context, sql, row)
+        if isinstance(bindings, Batch):
+            found["rowset"] = [[str(len(rows))]]
         tables.afterwards(session, tree)
         return found
 

@@ -51,6 +51,7 @@ def exists(session: Session, table: Name) -> bool:
 def exact_names(session: Session, tree: exp.Expression) -> None:
     """Refuse names that the engine would find though they differ in case from what is there."""
     target, _ = written(tree)
+    names = []
     for table in tables_of(tree):
         if isinstance(tree, exp.Show | exp.Use | exp.Comment) or (not table.db and session.conn._schema is None):
             continue
@@ -61,6 +62,25 @@ def exact_names(session: Session, tree: exp.Expression) -> None:
             _new_name(session, name)
         elif not (isinstance(tree, exp.Drop | exp.Alter) and tree.args.get("exists")) and not exists(session, name):
             raise missing("Object", ".".join(name))
+        else:
+            names.append(name)
+    _exact_columns(session, tree, names)
+
+
+def _exact_columns(session: Session, tree: exp.Expression, names: list[Name]) -> None:
+    """Refuse a column whose name fits one of the statement's tables but for its case."""
+    if not isinstance(tree, exp.Query | exp.DML | exp.Merge | exp.Update | exp.Delete | exp.Insert):
+        return
+    there = {column for name in names for column, _ in _kinds(session, name)}
+    made = {_ident(part) for one in tree.find_all(exp.Alias, exp.TableAlias) for part in one.find_all(exp.Identifier)}
+    folded = {column.upper() for column in there}
+    columns = [one.this for one in tree.find_all(exp.Column) if isinstance(one.this, exp.Identifier)]
+    if isinstance(tree, exp.Insert) and isinstance(tree.this, exp.Schema):
+        columns += [one for one in tree.this.expressions if isinstance(one, exp.Identifier)]
+    for part in columns:
+        name = _ident(part)
+        if name.upper() in folded and name not in there | made:
+            raise compilation(904, "42000", f"error line 1 at position 0\ninvalid identifier '{part.sql('snowflake')}'")
 
 
 def _new_name(session: Session, name: Name) -> None:
@@ -187,7 +207,7 @@ def spoken(kind: str, length: int | None) -> str:
         "BLOB": "BINARY(8388608)", "TIMESTAMP": "TIMESTAMP_NTZ(9)", "TIMESTAMP WITH TIME ZONE": "TIMESTAMP_LTZ(9)",
         "TIME": "TIME(9)", "JSON": "VARIANT",
     }  # fmt: skip
-    return names.get(kind, kind)
+    return names.get(kind, "NUMBER(38,0)" if kind.endswith("INT") or kind == "INTEGER" else kind)
 
 
 # ALTER TABLE
