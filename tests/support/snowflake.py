@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import ssl
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import boto3
 import certifi
 import httpx
 import pytest
@@ -138,6 +140,14 @@ class Account:
             connection.cursor().execute(f"CREATE STAGE {name} URL = '{url}' STORAGE_INTEGRATION = {INTEGRATION}")
         return f"{database}.PUBLIC.{name}"
 
+    def put(self, key: str, content: Any) -> int:
+        """Write an object: bytes, or an Arrow table as Parquet; gives its size."""
+        assert self.s3 is not None
+        if not isinstance(content, bytes):
+            content = parquet(content)
+        s3_client(self.s3).put_object(Bucket=BUCKET, Key=key, Body=content)
+        return len(content)
+
     def fail(self, fault: int | str, statement: str = "", **more: Any) -> None:
         """Order a fault for the next statement (or ``times``) that fits: see ``tests.peers.snowflake.faults``."""
         self.order("POST", "/faults", [{"fault": fault, "statement": statement, **more}])
@@ -156,6 +166,24 @@ class Account:
     def queries(self, text: str = "") -> list[dict[str, Any]]:
         """All statements seen whose text holds this."""
         return [one for one in self.order("GET", "/queries") if text in one["text"]]
+
+
+def parquet(table: Any) -> bytes:
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def s3_client(properties: dict[str, str]) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=properties["s3.endpoint"],
+        aws_access_key_id=properties["s3.access-key-id"],
+        aws_secret_access_key=properties["s3.secret-access-key"],
+        region_name=properties["s3.region"],
+    )
 
 
 @pytest.fixture(scope="session")

@@ -66,14 +66,14 @@ class Routes:
     @staticmethod
     def _place(session: Session, database: str | None, schema: str | None) -> None:
         """A database or schema that is not there is no error at login, as with the real one."""
-        for inner in (schema, None) if schema else (None,):
+        for inner in (schema, None) if database else ():
             try:
-                if database:
-                    session.use(_folded(database), _folded(inner) if inner else None)
-                return
+                session.use(_folded(str(database)), _folded(inner) if inner else None)
             except SnowflakeError as error:
                 if error.code != missing("", "").code:
                     raise
+            else:
+                return
 
     async def query(self, request: Request) -> JSONResponse:
         session = self._session(request)

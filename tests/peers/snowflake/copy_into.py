@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import glob
 from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
 
+from tests.peers.snowflake import loads
 from tests.peers.snowflake.errors import SnowflakeError, compilation, denied, missing, refused, syntax
 from tests.peers.snowflake.lexer import Reader, literal, quoted
 from tests.peers.snowflake.results import COPY, Result
 from tests.peers.snowflake.session import Session
 from tests.peers.snowflake.stages import Remote, Stage, listed, reference
 
-EXPIRY = datetime.timedelta(days=64)
 FILES_LIMIT = 1000
 COLUMNS = (
     "file", "status", "rows_parsed", "rows_loaded", "error_limit", "errors_seen", "first_error", "first_error_line",
@@ -140,17 +139,17 @@ def load(session: Session, order: Order, query_id: str) -> Result:
     remotes = _remotes(session, order)
     if not remotes:
         return Result(rows=[("Copy executed with 0 files processed.",)], kind=COPY)
-    history = _history(session, order.table)
+    history = loads.known(session, order.table)
     done: list[Loaded] = []
     target = _target(session, order)
     for remote in remotes:
         session.wait(0)
-        reason = None if order.force else _skipped(session, order, remote, history)
+        reason = None if order.force else loads.skipped(session, order, remote, history)
         if reason is None:
             done.append(_load_file(session, order, target, remote))
         elif order.files is not None:
             done.append(Loaded(remote=remote, status="LOAD_SKIPPED", errors=1, first_error=reason, limit=None))
-    _record(session, order, done, query_id)
+    loads.record(session, order, done, query_id)
     if not done:
         return Result(rows=[("Copy executed with 0 files processed.",)], kind=COPY)
     shown = [one for one in done if not order.failed_only or one.errors]
@@ -171,60 +170,6 @@ def _remotes(session: Session, order: Order) -> list[Remote]:
                 "might not exist. The required credentials may be missing or invalid.",
             )  # fmt: skip
     return [by_url[url] for url in dict.fromkeys(wanted) if url in by_url]
-
-
-# Load history: a row for every file of every load, in the table's own database, so that a rollback undoes it.
-
-
-def history_table(database: str) -> str:
-    return quoted(database, "_FS_INFORMATION_SCHEMA", "_IB_LOADS")
-
-
-def make_history(duck: Any, database: str) -> None:
-    duck.execute(
-        f"CREATE TABLE IF NOT EXISTS {history_table(database)} (schema_name VARCHAR, table_name VARCHAR, url VARCHAR, "
-        "etag VARCHAR, size BIGINT, loaded_at TIMESTAMPTZ, status VARCHAR, parsed BIGINT, loaded BIGINT, errors BIGINT, "
-        "first_error VARCHAR, query_id VARCHAR, stage VARCHAR)"
-    )
-
-
-def _history(session: Session, table: tuple[str, str, str]) -> list[tuple[str, str, datetime.datetime]]:
-    sql = f"SELECT url, etag, epoch_us(loaded_at) FROM {history_table(table[0])} WHERE schema_name = ? AND table_name = ? AND loaded > 0"
-    rows = session.duck.execute(sql, list(table[1:])).fetchall()
-    return [(url, etag, datetime.datetime.fromtimestamp(micros / 1e6, datetime.UTC)) for url, etag, micros in rows]
-
-
-def _skipped(
-    session: Session, order: Order, remote: Remote, history: list[tuple[str, str, datetime.datetime]]
-) -> str | None:
-    """Why a file is left out: loaded in the last 64 days with this content, or too old to know."""
-    oldest = session.world.now() - EXPIRY
-    of_file = [when for url, etag, when in history if url == remote.url and etag == remote.etag]
-    if any(when > oldest for when in of_file):
-        return "File was loaded before."
-    first = min((when for _, _, when in history), default=None)
-    uncertain = remote.modified <= oldest and first is not None and first <= oldest
-    if uncertain and not order.uncertain:
-        return "File's load status is unknown: its load metadata has expired."
-    return None
-
-
-def _record(session: Session, order: Order, done: list[Loaded], query_id: str) -> None:
-    database, schema, table = order.table
-    now = session.world.now()
-    for one in done:
-        if one.status != "LOAD_SKIPPED":
-            session.duck.execute(
-                f"INSERT INTO {history_table(database)} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [schema, table, one.remote.url, one.remote.etag, one.remote.size, now, one.status, one.parsed,
-                 one.loaded, one.errors, one.first_error, query_id, ".".join(order.stage.name)],
-            )  # fmt: skip
-            session.duck.execute(
-                f"INSERT INTO {quoted(database, '_FS_INFORMATION_SCHEMA', '_FS_LOAD_HISTORY')} "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?, ?)",
-                [schema, one.remote.url, table, now, one.status, one.loaded, one.parsed, one.first_error, one.errors,
-                 one.limit],
-            )  # fmt: skip
 
 
 # Rows
@@ -326,14 +271,15 @@ def _matched(order: Order, target: Target, given: dict[str, str]) -> list[tuple[
 
 
 def _raw(order: Order, name: str, given: str) -> str:
-    """A column of the file; without USE_LOGICAL_TYPE unsigned numbers are read as signed ones, times lose their zone."""
+    """A column of the file; without USE_LOGICAL_TYPE unsigned numbers become signed ones, times lose their zone."""
     column = quoted(name)
     if order.logical:
         return column
     signed = {"UTINYINT": "TINYINT", "USMALLINT": "SMALLINT", "UINTEGER": "INTEGER", "UBIGINT": "BIGINT"}
     if given in signed:
         bits = {"UTINYINT": 8, "USMALLINT": 16, "UINTEGER": 32, "UBIGINT": 64}[given]
-        return f"(CASE WHEN {column}::HUGEINT >= {2 ** (bits - 1)} THEN {column}::HUGEINT - {2**bits} ELSE {column}::HUGEINT END)"
+        wide = f"{column}::HUGEINT"
+        return f"(CASE WHEN {wide} >= {2 ** (bits - 1)} THEN {wide} - {2**bits} ELSE {wide} END)"
     return f"{column}::TIMESTAMP" if given == "TIMESTAMP WITH TIME ZONE" else column
 
 
@@ -371,7 +317,7 @@ def _bad(order: Order, target: Target, pair: tuple[str, str, str]) -> str:
     name, kind, source = pair
     column = quoted(source)
     parts = []
-    if kind != "JSON" and kind != "VARCHAR":
+    if kind not in {"JSON", "VARCHAR"}:
         parts.append(f"({column} IS NOT NULL AND TRY_CAST({column} AS {kind}) IS NULL)")
     if name in target.longest and not order.truncates and kind == "VARCHAR":
         parts.append(f"coalesce(length({column}::VARCHAR) > {target.longest[name]}, FALSE)")

@@ -166,6 +166,26 @@ def _number(value: int) -> exp.Expression:
     return exp.Literal.number(value)
 
 
+def parse(sql: str) -> exp.Expression:
+    """A statement's tree; raises SnowflakeError."""
+    try:
+        return parse_one(sql)
+    except snowflake.connector.errors.Error as error:
+        raise _translated(error) from error
+    except ValueError as error:  # what sqlglot's tokenizer raises
+        raise SnowflakeError(1003, "42000", f"SQL compilation error:\n{error}") from error
+
+
+def _translated(error: snowflake.connector.errors.Error) -> SnowflakeError:
+    """fakesnow's error, with Snowflake's number where fakesnow has but one for all a catalog can say."""
+    text, code, state = str(error.raw_msg), int(error.errno or 603), str(error.sqlstate or "XX000")
+    if code == 2003 and "already exists" in text:
+        code, state = 2002, "42710"
+    elif code == 2003 and "Function with name" in text:
+        code, state = 2140, "42601"
+    return SnowflakeError(code, state, text)
+
+
 class Engine:
     """One account's data: DuckDB by fakesnow."""
 
@@ -184,7 +204,7 @@ class Engine:
         cursor = Cursor(conn, conn._duck_conn)
         cursor.context = context
         try:
-            tree = parse_one(sql)
+            tree = parse(sql)
             if isinstance(tree, exp.Merge):
                 return _merge(cursor, tree, params)
             cursor.execute(sql, binding_params=params, server=True)
@@ -194,7 +214,7 @@ class Engine:
         except duckdb.InterruptException as error:
             raise SnowflakeError(604, "57014", "SQL execution canceled") from error
         except snowflake.connector.errors.Error as error:
-            raise SnowflakeError(int(error.errno or 603), str(error.sqlstate or "XX000"), str(error.raw_msg)) from error
+            raise _translated(error) from error
         finally:
             while len(self.fake.results_cache) > 20:
                 self.fake.results_cache.popitem(last=False)

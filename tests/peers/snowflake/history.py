@@ -5,33 +5,40 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from tests.peers.snowflake.copy_into import history_table
+import pyarrow as pa
+
 from tests.peers.snowflake.errors import SnowflakeError, compilation, refused
-from tests.peers.snowflake.lexer import Reader, Token, closing, literal
+from tests.peers.snowflake.lexer import Reader, Token, closing
+from tests.peers.snowflake.loads import history_table
 from tests.peers.snowflake.session import Session
 from tests.peers.snowflake.world import SUPER, Query
 
 QUERY_FUNCTIONS = {"QUERY_HISTORY", "QUERY_HISTORY_BY_SESSION", "QUERY_HISTORY_BY_USER", "QUERY_HISTORY_BY_WAREHOUSE"}
 QUERY_COLUMNS = {
     "QUERY_ID": "VARCHAR", "QUERY_TEXT": "VARCHAR", "DATABASE_NAME": "VARCHAR", "SCHEMA_NAME": "VARCHAR",
-    "QUERY_TYPE": "VARCHAR", "SESSION_ID": "NUMBER(38,0)", "USER_NAME": "VARCHAR", "ROLE_NAME": "VARCHAR",
+    "QUERY_TYPE": "VARCHAR", "SESSION_ID": "NUMBER", "USER_NAME": "VARCHAR", "ROLE_NAME": "VARCHAR",
     "WAREHOUSE_NAME": "VARCHAR", "QUERY_TAG": "VARCHAR", "EXECUTION_STATUS": "VARCHAR", "ERROR_CODE": "VARCHAR",
     "ERROR_MESSAGE": "VARCHAR", "START_TIME": "TIMESTAMP_LTZ", "END_TIME": "TIMESTAMP_LTZ",
-    "TOTAL_ELAPSED_TIME": "NUMBER(38,0)", "ROWS_PRODUCED": "NUMBER(38,0)",
+    "TOTAL_ELAPSED_TIME": "NUMBER", "ROWS_PRODUCED": "NUMBER",
 }  # fmt: skip
 COPY_COLUMNS = {
-    "FILE_NAME": "VARCHAR", "STAGE_LOCATION": "VARCHAR", "LAST_LOAD_TIME": "TIMESTAMP_LTZ", "ROW_COUNT": "NUMBER(38,0)",
-    "ROW_PARSED": "NUMBER(38,0)", "FILE_SIZE": "NUMBER(38,0)", "FIRST_ERROR_MESSAGE": "VARCHAR",
-    "ERROR_COUNT": "NUMBER(38,0)", "STATUS": "VARCHAR", "TABLE_CATALOG_NAME": "VARCHAR", "TABLE_SCHEMA_NAME": "VARCHAR",
+    "FILE_NAME": "VARCHAR", "STAGE_LOCATION": "VARCHAR", "LAST_LOAD_TIME": "TIMESTAMP_LTZ", "ROW_COUNT": "NUMBER",
+    "ROW_PARSED": "NUMBER", "FILE_SIZE": "NUMBER", "FIRST_ERROR_MESSAGE": "VARCHAR",
+    "ERROR_COUNT": "NUMBER", "STATUS": "VARCHAR", "TABLE_CATALOG_NAME": "VARCHAR", "TABLE_SCHEMA_NAME": "VARCHAR",
     "TABLE_NAME": "VARCHAR",
 }  # fmt: skip
+HISTORY = "_IB_HISTORY_"
 SPOKEN = {"LOADED": "Loaded", "PARTIALLY_LOADED": "Partially loaded", "LOAD_FAILED": "Load failed"}
 
 
-def expand(session: Session, sql: str) -> str:
-    """The statement with every ``TABLE(INFORMATION_SCHEMA.F(…))`` of these functions replaced by its rows."""
+def expand(session: Session, sql: str) -> tuple[str, dict[str, pa.Table]]:
+    """The statement with every ``TABLE(INFORMATION_SCHEMA.F(…))`` of these functions replaced by a table's name.
+
+    Gives the tables too: the engine must know them while it runs the statement.
+    """
+    tables: dict[str, pa.Table] = {}
     if "_HISTORY" not in sql.upper():
-        return sql
+        return sql, tables
     reader = Reader(sql)
     found, pieces, last = reader.found, [], 0
     for place, token in enumerate(found):
@@ -39,9 +46,11 @@ def expand(session: Session, sql: str) -> str:
         if call is None:
             continue
         function, database, opened, end = call
-        pieces += [sql[last : token.start], _rows(session, function, database, found[opened + 1 : end - 1])]
+        name = f"{HISTORY}{len(tables)}"
+        tables[name] = _rows(session, function, database, found[opened + 1 : end - 1])
+        pieces += [sql[last : token.start], name]
         last = found[end].end
-    return "".join([*pieces, sql[last:]])
+    return "".join([*pieces, sql[last:]]), tables
 
 
 def _call(found: list[Token], place: int) -> tuple[str, str | None, int, int] | None:
@@ -60,11 +69,11 @@ def _call(found: list[Token], place: int) -> tuple[str, str | None, int, int] | 
     return function, database, at + 1, closing(found, place + 1)
 
 
-def _rows(session: Session, function: str, database: str | None, inner: list[Token]) -> str:
+def _rows(session: Session, function: str, database: str | None, inner: list[Token]) -> pa.Table:
     given = _arguments(session, inner)
     if function == "COPY_HISTORY":
-        return _inline(COPY_COLUMNS, _loads(session, database, given))
-    return _inline(QUERY_COLUMNS, _queries(session, function, given))
+        return _table(COPY_COLUMNS, _loads(session, database, given))
+    return _table(QUERY_COLUMNS, _queries(session, function, given))
 
 
 def _arguments(session: Session, inner: list[Token]) -> dict[str, Any]:
@@ -130,7 +139,7 @@ def _query_row(session: Session, one: Query) -> tuple[Any, ...]:
         one.id, one.text, one.database, one.schema, one.text.split(None, 1)[0].upper() if one.text.strip() else "",
         one.session.id, one.session.user, one.role, one.session.warehouse, one.tag, one.status,
         f"{one.error.code:06d}" if one.error else None, one.error.message if one.error else None,
-        one.started.isoformat(), one.ended.isoformat() if one.ended else None,
+        one.started, one.ended,
         int((ended - one.started).total_seconds() * 1000), one.rows,
     )  # fmt: skip
 
@@ -151,24 +160,19 @@ def _loads(session: Session, database: str | None, given: dict[str, Any]) -> lis
             1045, "22023", "Cannot retrieve data from more than 14 days ago by COPY_HISTORY (see ACCOUNT_USAGE)."
         )
     sql = (
-        f"SELECT url, stage, loaded_at, loaded, parsed, size, first_error, errors, status "
+        f"SELECT url, stage, epoch_us(loaded_at), loaded, parsed, size, first_error, errors, status "
         f"FROM {history_table(table[0])} WHERE schema_name = ? AND table_name = ? AND loaded_at BETWEEN ? AND ? "
         "ORDER BY loaded_at, url LIMIT 10000"
     )
-    rows = session.duck.execute(
-        sql.replace("loaded_at, loaded,", "loaded_at::VARCHAR, loaded,"), [*table[1:], start, end]
-    ).fetchall()
-    return [(*row[:8], SPOKEN[row[8]], *table) for row in rows]
+    rows = session.duck.execute(sql, [*table[1:], start, end]).fetchall()
+    return [(*row[:2], _moment(row[2]), *row[3:8], SPOKEN[row[8]], *table) for row in rows]
 
 
-def _inline(columns: dict[str, str], rows: list[tuple[Any, ...]]) -> str:
-    """A sub-query of constants."""
-    shape = list(columns.items())
-    lines = [_line(shape, row) for row in rows] or [_line(shape, (None,) * len(shape)) + " WHERE 1 = 0"]
-    return f"({' UNION ALL '.join(lines)})"
+def _moment(micros: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(micros / 1e6, datetime.UTC)
 
 
-def _line(shape: list[tuple[str, str]], row: tuple[Any, ...]) -> str:
-    return "SELECT " + ", ".join(
-        f"CAST({literal(value)} AS {kind}) AS {name}" for (name, kind), value in zip(shape, row, strict=True)
-    )
+def _table(columns: dict[str, str], rows: list[tuple[Any, ...]]) -> pa.Table:
+    kinds = {"VARCHAR": pa.string(), "NUMBER": pa.int64(), "TIMESTAMP_LTZ": pa.timestamp("us", tz="UTC")}
+    schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows], schema=schema)

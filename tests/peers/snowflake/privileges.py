@@ -79,9 +79,10 @@ def check(session: Session, tree: exp.Expression) -> None:
     """Refuse a statement on tables that the session's role may not touch so."""
     if session.role in SUPER:
         return
-    if session.warehouse is None or not session.world.may(session.role, "USAGE", "WAREHOUSE", (session.warehouse,)):
-        if isinstance(tree, exp.Query | exp.DML):
-            raise SnowflakeError(606, "57P03", "No active warehouse selected in the current session.")
+    warehouse = session.warehouse
+    has = warehouse is not None and session.world.may(session.role, "USAGE", "WAREHOUSE", (warehouse,))
+    if not has and isinstance(tree, exp.Query | exp.DML):
+        raise SnowflakeError(606, "57P03", "No active warehouse selected in the current session.")
     target, needed = written(tree)
     if isinstance(tree, exp.Create) and target is not None:
         place = session.resolve(name_of(target))
@@ -100,6 +101,7 @@ def tables_of(tree: exp.Expression) -> list[exp.Table]:
         for table in tree.find_all(exp.Table)
         if isinstance(table.this, exp.Identifier)
         and table.db.upper() != "INFORMATION_SCHEMA"
+        and not (not table.db and table.name.upper().startswith("_IB_HISTORY_"))
         and not (not table.db and table.name.upper() in ctes)
     ]
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from fakesnow.dialect import parse_one
 from sqlglot import exp
 
 from tests.peers.snowflake import copy_into, history, privileges, stages, tables
+from tests.peers.snowflake.engine import parse
 from tests.peers.snowflake.errors import SnowflakeError, canceled, denied, missing, refused, taken
 from tests.peers.snowflake.lexer import Reader
 from tests.peers.snowflake.results import Result, said
@@ -230,7 +230,7 @@ def set_parameter(session: Session, name: str, value: Any) -> None:
         raise SnowflakeError(1006, "22023", f"SQL compilation error:\ninvalid parameter '{name}'")
     if name == "QUERY_TAG" and len(str(value)) > 2000:
         raise SnowflakeError(1007, "22023", "SQL compilation error:\ninvalid value for parameter 'QUERY_TAG'")
-    if name == "QUOTED_IDENTIFIERS_IGNORE_CASE" and value in {True, "true"}:
+    if name == "QUOTED_IDENTIFIERS_IGNORE_CASE" and str(value).lower() == "true":
         raise refused("QUOTED_IDENTIFIERS_IGNORE_CASE")
     session.parameters[name] = value
     if name == "AUTOCOMMIT":
@@ -242,11 +242,11 @@ def set_parameter(session: Session, name: str, value: Any) -> None:
 def _engine(query: Query, bindings: Any) -> dict[str, Any]:
     """What is left: queries, DML and most DDL, by fakesnow."""
     session = query.session
-    sql = history.expand(session, query.text)
-    tree = parse_one(sql)
+    sql, given = history.expand(session, query.text)
+    tree = parse(sql)
     if isinstance(bindings, Batch) and not (isinstance(tree, exp.Insert) and bindings):
         raise refused("rows of bindings in this statement")
-    if isinstance(tree, exp.Command) and tree.name.upper() not in {"SHOW"}:
+    if isinstance(tree, exp.Command) and tree.name.upper() != "SHOW":
         raise refused(query.text.split("\n")[0][:80])
     privileges.check(session, tree)
     tables.exact_names(session, tree)
@@ -257,6 +257,8 @@ def _engine(query: Query, bindings: Any) -> dict[str, Any]:
     def work() -> dict[str, Any]:
         if query.cancel.is_set():
             raise canceled()
+        for name, rows in given.items():
+            session.duck.register(name, rows)
         rows = bindings if isinstance(bindings, Batch) else [bindings]
         for row in rows:
             found = session.world.engine.run(session.conn, context, sql, row)

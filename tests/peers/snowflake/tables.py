@@ -9,9 +9,9 @@ import fakesnow.info_schema
 import fakesnow.macros
 from sqlglot import exp
 
-from tests.peers.snowflake.copy_into import history_table, make_history
 from tests.peers.snowflake.errors import compilation, denied, missing, refused, taken
 from tests.peers.snowflake.lexer import Reader, quoted
+from tests.peers.snowflake.loads import history_table, make_history
 from tests.peers.snowflake.privileges import name_of, tables_of, written
 from tests.peers.snowflake.results import Result, said
 from tests.peers.snowflake.session import Session
@@ -166,7 +166,8 @@ def describe(session: Session, reader: Reader) -> Result:
         raise missing("Table", ".".join(name))
     found = session.duck.execute(
         "SELECT column_name, data_type, is_nullable, column_default, character_maximum_length FROM "
-        f"{EXTRA}._fs_columns WHERE table_catalog = ? AND table_schema = ? AND table_name = ? ORDER BY ordinal_position",
+        f"{EXTRA}._fs_columns WHERE table_catalog = ? AND table_schema = ? AND table_name = ? "
+        "ORDER BY ordinal_position",
         list(name),
     ).fetchall()
     kinds = dict(_kinds(session, name))
@@ -193,7 +194,8 @@ def describe(session: Session, reader: Reader) -> Result:
 
 def _kinds(session: Session, name: Name) -> list[tuple[str, str]]:
     return session.duck.execute(
-        "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+        "SELECT column_name, data_type FROM duckdb_columns() "
+        "WHERE database_name = ? AND schema_name = ? AND table_name = ?",
         list(name),
     ).fetchall()
 
