@@ -9,7 +9,7 @@ from typing import Any
 
 from icebridge_provider.model import codec
 
-MANIFEST = "icebridge_manifest.json"
+MANIFEST = "_icebridge_manifest.json"  # engines that read the folder leave out names with _ in front
 
 
 class Mode(StrEnum):

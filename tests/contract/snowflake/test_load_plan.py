@@ -1,4 +1,4 @@
-"""The planned statements of a load, run by an unmodified connector on the stand-in: every mode, twice, and by halves."""
+"""The planned statements of a load, run by an unmodified connector on the stand-in: every mode, twice."""
 
 # ruff: noqa: DTZ001 - TIMESTAMP_NTZ has no zone
 from __future__ import annotations
