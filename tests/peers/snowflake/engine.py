@@ -108,7 +108,12 @@ class Cursor(FakeSnowflakeCursor):
         return super()._transform_explode(expression)
 
     def _transform(self, expression: exp.Expression, params: Any) -> exp.Expression:
-        return super()._transform(expression, params).transform(_hash_agg, copy=False)
+        found = super()._transform(expression, params).transform(_hash_agg, copy=False)
+        return found.transform(_half_of_md5, copy=False)
+
+    def _inline_variables(self, sql: str) -> str:
+        """Session variables are refused before: looking for them would find $x inside quoted names."""
+        return sql
 
     def _of_session(self, node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Anonymous) and node.name.upper() in self.context:
@@ -160,6 +165,16 @@ def _hash_agg(node: exp.Expression) -> exp.Expression:
     folded = exp.Sub(this=exp.Paren(this=exp.Mod(this=total, expression=_number(2**64))), expression=_number(2**63))
     signed = exp.Cast(this=exp.Paren(this=folded), to=exp.DataType.build("BIGINT"))
     return exp.Anonymous(this="COALESCE", expressions=[signed, _number(0)])
+
+
+def _half_of_md5(node: exp.Expression) -> exp.Expression:
+    """MD5_NUMBER_UPPER64 and …LOWER64: halves of the big-endian digest as unsigned whole numbers, summed exactly."""
+    if not isinstance(node, exp.MD5NumberUpper64 | exp.MD5NumberLower64):
+        return node
+    start = 1 if isinstance(node, exp.MD5NumberUpper64) else 17
+    digits = exp.func("SUBSTR", exp.Anonymous(this="MD5", expressions=[node.this]), _number(start), _number(16))
+    number = exp.cast(exp.Concat(expressions=[exp.Literal.string("0x"), digits]), "UBIGINT", dialect="duckdb")
+    return exp.Cast(this=number, to=exp.DataType.build("DECIMAL(38, 0)"))
 
 
 def _number(value: int) -> exp.Expression:

@@ -246,7 +246,7 @@ def _engine(query: Query, bindings: Any) -> dict[str, Any]:
     tree = parse(sql)
     if isinstance(bindings, Batch) and not (isinstance(tree, exp.Insert) and bindings):
         raise refused("rows of bindings in this statement")
-    if isinstance(tree, exp.Command) and tree.name.upper() != "SHOW":
+    if isinstance(tree, exp.Set) or (isinstance(tree, exp.Command) and tree.name.upper() != "SHOW"):
         raise refused(query.text.split("\n")[0][:80])
     privileges.check(session, tree)
     tables.exact_names(session, tree)
