@@ -75,11 +75,11 @@ def _snowflake_half(text: str, *, upper: bool) -> str:
 
 
 def _databricks(column: CarriedColumn, x: str) -> str:
-    family, scaled = _shape(column)
+    family, scale = _shape(column)
     if family == "VARCHAR":
         return x
     return {
-        "NUMBER": unscaled_digits(x) if scaled else f"CAST({x} AS STRING)",
+        "NUMBER": unscaled_digits(x) if scale else f"CAST({x} AS STRING)",
         "BOOLEAN": f"CAST({x} AS STRING)",
         "BINARY": f"hex({x})",
         "DATE": f"CAST(unix_date({x}) AS STRING)",
@@ -89,11 +89,11 @@ def _databricks(column: CarriedColumn, x: str) -> str:
 
 
 def _snowflake(column: CarriedColumn, x: str) -> str:
-    family, scaled = _shape(column)
+    family, scale = _shape(column)
     if family == "VARCHAR":
         return x
     return {
-        "NUMBER": _digits(x) if scaled else f"TO_VARCHAR({x})",
+        "NUMBER": _digits(x, scale) if scale else f"TO_VARCHAR({x})",
         "BOOLEAN": f"TO_VARCHAR({x})",
         "BINARY": f"HEX_ENCODE({x})",
         "DATE": f"TO_VARCHAR(DATEDIFF('day', CAST('1970-01-01' AS DATE), {x}))",
@@ -102,17 +102,21 @@ def _snowflake(column: CarriedColumn, x: str) -> str:
     }[family]
 
 
-def _shape(column: CarriedColumn) -> tuple[str, bool]:
-    """Return the staged type's word, and whether it has digits after the point."""
+def _shape(column: CarriedColumn) -> tuple[str, int]:
+    """Return the staged type's word, and its digits after the point."""
     family, _, rest = column.staged_type.partition("(")
-    scaled = family == "NUMBER" and not rest.endswith(",0)") and column.carried is Carried.PLAIN
-    return family, scaled
+    is_exact = family == "NUMBER" and column.carried is Carried.PLAIN
+    return family, int(rest.rstrip(")").split(",")[1]) if is_exact else 0
 
 
-def _digits(x: str) -> str:
-    """Digits of a number without its point and leading zeros, as :func:`fingerprint.unscaled_digits` has them."""
-    plain = f"LTRIM(REPLACE(REPLACE(TO_VARCHAR({x}), '.', ''), '-', ''), '0')"
-    digits = f"COALESCE(NULLIF({plain}, ''), '0')"
+def _digits(x: str, scale: int) -> str:
+    """Digits of a number without its point and leading zeros, as :func:`fingerprint.unscaled_digits` has them.
+
+    Zeros at the end are written anew, whether or not the engine prints them.
+    """
+    text = f"TO_VARCHAR(ABS({x}))"
+    joined = f"CONCAT(SPLIT_PART({text}, '.', 1), RPAD(SPLIT_PART({text}, '.', 2), {scale}, '0'))"
+    digits = f"COALESCE(NULLIF(REGEXP_REPLACE({joined}, '^0+', ''), ''), '0')"
     return f"CASE WHEN {x} IS NULL THEN NULL WHEN {x} < 0 THEN CONCAT('-', {digits}) ELSE {digits} END"
 
 

@@ -63,10 +63,11 @@ class Share:
         location = export_location(base, run, ("main", "s", "t"))
         names = [item.file_name for item in schema.columns]
         files = []
-        for number, row in enumerate(rows):
-            table = pa.table([pa.array([cell], kind) for cell, kind in zip(row, ARROW, strict=True)], names=names)
+        for number, part in enumerate(part for part in (rows[:1], rows[1:]) if part):
+            cells = zip(*part, strict=True)
+            table = pa.table([pa.array(cell, kind) for cell, kind in zip(cells, ARROW, strict=True)], names=names)
             key = f"{location.removeprefix('s3://bucket/')}/part-{number}.parquet"
-            files.append(ExportedFile(name=f"part-{number}.parquet", size=account.put(key, table), rows=1))
+            files.append(ExportedFile(name=f"part-{number}.parquet", size=account.put(key, table), rows=len(part)))
         scales = dict.fromkeys(names, 0) | {"price": 2}
         work = Export(run_id=run, source=("main", "s", "t"), location=location, columns=schema.columns)
         self.manifest = ShareManifest(
