@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import random
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -245,3 +246,22 @@ def test_keys_that_repeat_are_refused_before_a_row_moves(account: Account, sql: 
     assert first(account, sql, "manual__b", [ROWS[0], ROWS[0]]).load(Mode.APPEND)
     with pytest.raises(ValidationFailed, match="keys on several rows of the target"):
         first(account, sql, "manual__c", [ROWS[0]]).load(Mode.UPSERT)
+
+
+def test_three_hundred_odd_names_work_as_tables_columns_and_keys(sql: Sql) -> None:
+    """One table of many odd columns, and the same names for tables; unquoted or folded, one would miss or collide."""
+    pieces = ('"', "'", "\\", ";", "--", "/*", "%", "%s", "%(x)s", ":a", "?", "`", "ß", "表", "🧊", " ", ".", "a", "Z",
+              "SELECT")  # fmt: skip
+    source = random.Random(6)
+    odd = sorted({"".join(source.choices(pieces, k=source.randint(1, 5))).strip() for _ in range(420)} - {""})
+    names = list({name.casefold(): name for name in odd}.values())[:300]
+    assert len(names) == 300
+    schema = fit_columns([SourceColumn(name=name, type="int") for name in names], None)
+    staging, target = (sql.database, "PUBLIC", names[0]), (sql.database, "PUBLIC", names[1])
+    sql(statements.create_table(staging, [(item.file_name, item.staged_type) for item in schema.columns], staging=True))
+    sql(statements.create_table(target, [(item.target, item.target_type) for item in schema.columns]))
+    sql(f"INSERT INTO {statements.name(*staging)} VALUES ({', '.join(map(str, range(300)))})")
+    sql(statements.insert_rows(target, staging, schema.columns))
+    sql(statements.merge_rows(target, staging, schema.columns, schema.columns[:2]))
+    assert sql(f"SELECT {statements.names(names)} FROM {statements.name(*target)}") == [tuple(range(300))]
+    assert [row[0] for row in sql(statements.describe_table(target))] == names
