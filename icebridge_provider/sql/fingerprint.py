@@ -135,7 +135,7 @@ def value(shape: Shape, x: str, depth: int = 0) -> str:
         return _list(shape.children[0], x, depth)
     if shape.kind == "map":
         return _map(shape.children[0], shape.children[1], x, depth)
-    return f"CAST({_unscaled_digits(x)} AS BINARY)" if shape.kind.startswith("wide") else f"CAST({x} AS BINARY)"
+    return f"CAST({unscaled_digits(x)} AS BINARY)" if shape.kind.startswith("wide") else f"CAST({x} AS BINARY)"
 
 
 def _number(kind: str, x: str, depth: int) -> str:
@@ -146,7 +146,7 @@ def _number(kind: str, x: str, depth: int) -> str:
         "integer": lambda: f"CAST({x} AS BIGINT)",
         "date": lambda: f"CAST(unix_date({x}) AS BIGINT)",
         "timestamptz": lambda: f"unix_micros({x})",
-        "timestamp": lambda: _micros(x),
+        "timestamp": lambda: micros(x),
         "real": lambda: _bits(x, depth),
     }
     return numbers[kind]()
@@ -160,7 +160,7 @@ def _length(binary: str) -> str:
     return f"unhex(lpad(hex(octet_length({binary})), 8, '0'))"
 
 
-def _micros(x: str) -> str:
+def micros(x: str) -> str:
     """Microseconds of a TIMESTAMP_NTZ from its own fields: any cast to TIMESTAMP would ask the session's zone."""
     return (
         f"(CAST(unix_date(CAST({x} AS DATE)) AS BIGINT) * 86400000000 + CAST(hour({x}) AS BIGINT) * 3600000000"
@@ -173,7 +173,7 @@ def _unscaled(x: str, scale: int) -> str:
     return f"CAST({x} * CAST('{10**scale}' AS DECIMAL({scale + 1}, 0)) AS BIGINT)" if scale else f"CAST({x} AS BIGINT)"
 
 
-def _unscaled_digits(x: str) -> str:
+def unscaled_digits(x: str) -> str:
     """Digits of a wide decimal's text without point, exponent and leading zeros: all 38 are significant.
 
     The sign is read from the text too: a comparison with 0 rounds the smallest of 38 decimals away.

@@ -87,6 +87,17 @@ def ensure() -> Environment:
     return found
 
 
+def ensure_packages(folder: Path, lock: Path) -> Path:
+    """An environment of packages alone, made of a lock file of its own; gives the interpreter."""
+    found = Environment(folder=folder.absolute())
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
+    with _one_at_a_time(found.folder):
+        if not (found.python.exists() and found.stamp.exists() and found.stamp.read_text() == wanted):
+            _install(found, lock)
+            found.stamp.write_text(wanted)
+    return found.python
+
+
 def _wanted() -> str:
     return hashlib.sha256(LOCK.read_bytes() + JAR_SHA256.encode() + SHIM_VERSION.encode()).hexdigest()
 
@@ -106,11 +117,11 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         yield
 
 
-def _install(found: Environment) -> None:
+def _install(found: Environment, lock: Path = LOCK) -> None:
     uv = [sys.executable, "-m", "uv"]
     if not found.python.exists():
         _run([*uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(found.folder)])
-    _run([*uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(found.python), str(LOCK)])
+    _run([*uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(found.python), str(lock)])
     found.cache.mkdir(exist_ok=True)
 
 

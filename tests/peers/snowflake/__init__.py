@@ -1,0 +1,1 @@
+"""A local Snowflake account: fakesnow behind TLS, and what fakesnow has not."""
