@@ -25,6 +25,8 @@ class Step(StrEnum):
     WATCH = "watch"
     EXTRACT = "extract"
     APPLY = "apply"
+    EXPORT = "export"
+    LOAD = "load"
 
 
 class Outcome(StrEnum):
@@ -52,6 +54,7 @@ class State(StrEnum):
     AWAITING_APPROVAL = "awaiting approval"
     CUTTING_OVER = "cutting over"
     CUT_OVER = "cut over"
+    LOADED = "loaded"
     ROLLED_BACK = "rolled back"
     PURGED = "purged"
 
@@ -88,10 +91,10 @@ class LedgerEvent:
 class TableState:
     """The fold over the events of one table in one plan.
 
-    ``copy`` is the data of the last finished copy or sync, ``validation`` of the last verdict, ``certificate`` of
-    the last certificate, ``applied`` the journaled actions in force, oldest first, ``intent`` one that was begun
-    and whose outcome is unknown. ``failures`` counts terminal failures by step: the generation of its next token; what
-    is tried again by itself (``retryable``) is none.
+    ``copy`` is the data of the last finished copy, sync or export, ``validation`` of the last verdict or load,
+    ``certificate`` of the last certificate, ``applied`` the journaled actions in force, oldest first, ``intent`` one
+    that was begun and whose outcome is unknown. ``failures`` counts terminal failures by step: the generation of its
+    next token; what is tried again by itself (``retryable``) is none.
     """
 
     plan_id: str
@@ -115,13 +118,20 @@ _DONE = {
     Step.COPY: State.COPIED,
     Step.SYNC: State.COPIED,
     Step.EXTRACT: State.COPIED,
+    Step.EXPORT: State.COPIED,
+    Step.LOAD: State.LOADED,
     Step.VALIDATE: State.VALIDATED,
     Step.CERTIFY: State.AWAITING_APPROVAL,
     Step.CUT_OVER: State.CUT_OVER,
     Step.ROLLBACK: State.ROLLED_BACK,
     Step.PURGE: State.PURGED,
 }
-_STARTED = {Step.COPY: State.COPYING, Step.EXTRACT: State.COPYING, Step.CUT_OVER: State.CUTTING_OVER}
+_STARTED = {
+    Step.COPY: State.COPYING,
+    Step.EXTRACT: State.COPYING,
+    Step.EXPORT: State.COPYING,
+    Step.CUT_OVER: State.CUTTING_OVER,
+}
 
 
 def fold(events: Iterable[LedgerEvent], plan_id: str = "", table: str = "") -> TableState:
@@ -172,6 +182,8 @@ def _done(state: TableState, event: LedgerEvent) -> TableState:
         Step.COPY: "copy",
         Step.SYNC: "copy",
         Step.EXTRACT: "copy",
+        Step.EXPORT: "copy",
+        Step.LOAD: "validation",
         Step.VALIDATE: "validation",
         Step.CERTIFY: "certificate",
         Step.APPROVE: "approval",

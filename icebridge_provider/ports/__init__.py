@@ -18,6 +18,7 @@ from icebridge_provider.ports.migration import (
     Signer,
     Tables,
 )
+from icebridge_provider.ports.share import LoadTarget, SqlRunner
 
 __all__ = [
     "AccessControl",
@@ -31,10 +32,12 @@ __all__ = [
     "JobsTable",
     "Lease",
     "Ledger",
+    "LoadTarget",
     "Progress",
     "RowSource",
     "Signer",
     "SqlReader",
+    "SqlRunner",
     "SyncTarget",
     "Tables",
 ]
