@@ -65,12 +65,10 @@ class TestReading:
             ("SELECT :absent", "UNBOUND_SQL_PARAMETER"),
             ("SELEC 1", "PARSE_SYNTAX_ERROR"),
             ("SELECT 1; SELECT 2", "PARSE_SYNTAX_ERROR"),
-            ("", "PARSE_SYNTAX_ERROR"),
         ],
     )
     def test_wrong_questions(self, made: Estate, statement: str, error_class: str) -> None:
-        if statement:
-            refused(made, statement, error_class)
+        assert error_class in refused(made, statement, error_class)
 
     def test_a_table_whose_summary_is_wrong_cannot_be_read(self, made: Estate) -> None:
         table = made.orders("broken", 2)

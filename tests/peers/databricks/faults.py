@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.peers.databricks.errors import invalid
 from tests.peers.databricks.world import World
+from tests.peers.orders import is_due
 
 CODES = {
     429: ("REQUEST_LIMIT_EXCEEDED", "Your request was rejected since your organization has exceeded the rate limit."),
@@ -49,15 +50,8 @@ class Fault:
 
     def takes(self, method: str, path: str, dice: random.Random) -> bool:
         """Whether this request is hit; counts it."""
-        if not self.times or not re.fullmatch(self.method, method) or not re.search(self.path, path):
-            return False
-        if self.skip:
-            self.skip -= 1
-            return False
-        if dice.random() >= self.rate:
-            return False
-        self.times -= self.times > 0
-        return True
+        fits = re.fullmatch(self.method, method) and re.search(self.path, path)
+        return bool(fits) and is_due(self, dice)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from tests.peers.mssql.interface import SqlError
+from tests.peers.orders import is_due
 
 KEPT, TEXT_KEPT = 20_000, 4000
 DROPS = {"drop", "drop_after", "drop_before_commit", "drop_after_commit", "cut", "latency_ms"}
@@ -68,7 +69,7 @@ class Fault:
 
     def takes(self, seen: Statement, dice: random.Random) -> bool:
         """Whether this statement is hit; counts it."""
-        if not self.times or (self.kind or seen.kind) != seen.kind:
+        if (self.kind or seen.kind) != seen.kind:
             return False
         if not self.kind and seen.kind in {"login", "reset"}:
             return False
@@ -76,13 +77,7 @@ class Fault:
             return False
         if str(self.fault).endswith("_commit") and not re.fullmatch(COMMITS, seen.text):
             return False
-        if self.skip:
-            self.skip -= 1
-            return False
-        if dice.random() >= self.rate:
-            return False
-        self.times -= self.times > 0
-        return True
+        return is_due(self, dice)
 
     def error(self, spid: int) -> SqlError:
         """The error to answer with."""

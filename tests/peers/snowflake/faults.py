@@ -11,6 +11,8 @@ import threading
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from tests.peers.orders import is_due
+
 WORDS = {"lost", "gone", "cut", "delay", "slow", "error"}
 
 
@@ -43,17 +45,8 @@ class Fault:
 
     def takes(self, path: str, statement: str, dice: random.Random) -> bool:
         """Whether this request is hit; counts it."""
-        if not self.times or not re.search(self.path, path):
-            return False
-        if not re.search(self.statement, statement, re.IGNORECASE | re.DOTALL):
-            return False
-        if self.skip:
-            self.skip -= 1
-            return False
-        if dice.random() >= self.rate:
-            return False
-        self.times -= self.times > 0
-        return True
+        fits = re.search(self.path, path) and re.search(self.statement, statement, re.IGNORECASE | re.DOTALL)
+        return bool(fits) and is_due(self, dice)
 
 
 @dataclass
