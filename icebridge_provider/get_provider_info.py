@@ -40,13 +40,15 @@ def get_provider_info() -> dict[str, Any]:
                 "extract",
                 "events",
                 "release",
+                "share",
             )
         ],
         "sensors": [_modules("sensors", "snapshot", "events")],
-        "hooks": [_modules("hooks", "catalog", "ledger", "unity", "mssql")],
-        "triggers": [_modules("triggers", "snapshot", "job", "events")],
+        "hooks": [_modules("hooks", "catalog", "ledger", "unity", "mssql", "share")],
+        "triggers": [_modules("triggers", "snapshot", "job", "events", "share")],
         "extra-links": [
-            f"icebridge_provider.operators.links.{name}" for name in ("RunLink", "CatalogLink", "ReportLink")
+            f"icebridge_provider.operators.links.{kind}Link"
+            for kind in ("Run", "Catalog", "Report", "WarehouseQuery", "SnowflakeQuery", "Shares")
         ],
         "bundles": [_modules("", "bundle")],
         "connection-types": [_catalog(), _ledger()],

@@ -102,6 +102,43 @@ _EMIT_OPTIONS = (
     SYNC,
 )
 
+_SHARED = (
+    _option("tables", metavar="TABLE", nargs="*", help="catalog.schema.table, or a line such as 'main.sales.orders ->"
+            " DB.PUBLIC.ORDERS; mode=upsert; keys=id'"),
+    _option("--file", metavar="FILE", default="", help="such lines, or JSON, in a file"),
+    _option("--source", metavar="CONN_ID", default="", help="Databricks connection with the SQL warehouse"),
+    _option("--target", metavar="CONN_ID", default="", help="Snowflake connection"),
+    _option("--storage", metavar="CONN_ID", default="", help="catalog connection with the keys of the bucket (default:"
+            " this host's own rights)"),
+    _option("--stage", metavar="DB.SCHEMA.STAGE", default="", help="stage over the bucket that is exported to"),
+    _option("--location", metavar="URL", default="", help="folder for the files (default: the stage's own)"),
+    _option("--control", metavar="DB.SCHEMA", default="", help="schema of ICEBRIDGE_LOADS and of staging tables"
+            " (default: the stage's)"),
+    _option("--mode", choices=("append", "replace", "upsert"), default="append", help="(default: append)"),
+    _list("--keys", metavar="COLUMN", text="columns that identify a row, for an upsert"),
+    _option("--where", metavar="CONDITION", default="", help="only rows that fit, on the tables' columns"),
+    _list("--value", metavar="NAME=TEXT", text="value of a :NAME in the condition"),
+    _option("--limit", metavar="N", default="", help="most rows of a table (default: as the preset says)"),
+    _option("--preset", choices=("production", "poc"), default="production",
+            help="poc: 1000 rows, no retries, the first failure ends the run (default: production)"),
+    _option("--publish", choices=("rewrite", "swap"), default="rewrite", help="how replace does it (default: rewrite)"),
+    _flag("--upper", text="write the names of new columns in capitals"),
+    _flag("--no-add-columns", text="refuse a target that lacks a column"),
+    _flag("--no-widen-columns", text="refuse a target with a column that is too short"),
+    _option("--run-id", metavar="ID", default="", help="id of the run (default: made from the time)"),
+)  # fmt: skip
+_USE = (
+    _flag("--zero-copy", text="prefer reading the table where it is"),
+    _flag("--statements", text="show the statements of the way to take"),
+    _option("--bytes", type=int, metavar="N", help="size of a table that does not tell it"),
+    _option("--changed-bytes", type=int, metavar="N", help="what one run exports (default: the whole table)"),
+    _option("--scanned-bytes", type=int, metavar="N", help="read by Snowflake's users a month (default: all, daily)"),
+    _option("--runs-a-month", type=int, metavar="N", default=30, help="(default: %(default)s)"),
+    _flag("--other-region", text="both accounts are in different regions"),
+    _flag("--open-to-snowflake", text="Snowflake reaches the workspace's Iceberg REST endpoint"),
+    _option("--volume", metavar="NAME", default="", help="external volume of Snowflake that covers the files"),
+)  # fmt: skip
+
 COMMANDS: tuple[Command, ...] = (
     _command("init", "Prepare this installation: ledger, pool, DAGs", "init:init",
              _option("--slots", type=int, metavar="N", help="slots of the pool (default: max_parallel_writers)"),
@@ -174,6 +211,17 @@ COMMANDS: tuple[Command, ...] = (
                  _option("--status", metavar="STATUS", default="", help="only events of this status"),
                  _option("--limit", type=int, metavar="N", default=50, help="most events (default: %(default)s)"),
                  SYNC),
+    )),
+    Command(name="share", help="Tables of Databricks that go to Snowflake", children=(
+        _command("plan", "Look at tables on both sides and plan their share", "share:plan", *_SHARED,
+                 _flag("--dry-run", text="show every statement, keep nothing and change nothing")),
+        _command("run", "Share tables in this process, or go on with a run", "share:run", *_SHARED),
+        _command("status", "Runs of shares: state, rows, log", "share:status",
+                 _option("share_run", metavar="RUN", nargs="?", default="",
+                         help="id of one run (default: the newest runs)"),
+                 _option("--limit", type=int, metavar="N", default=20, help="most runs (default: %(default)s)")),
+        _command("routes", "Compare the ways to Snowflake: copy, whole files, or reading in place; with prices",
+                 "share:routes", *_SHARED, *_USE),
     )),
     Command(name="audit", help="The hash-chained record", children=(
         _command("verify", "Check the event chain, every certificate and every approval", "audit:verify",

@@ -14,7 +14,8 @@ from icebridge_provider.exceptions import ConfigurationError, IceBridgeError, Pr
 MIGRATE, WAVE, ROLLBACK, PURGE = "icebridge_migrate", "icebridge_migrate_wave", "icebridge_rollback", "icebridge_purge"
 INVENTORY, SYNC, COSTS = "icebridge_inventory", "icebridge_sync", "icebridge_costs"
 EXTRACT, APPLY, RELEASE = "icebridge_mssql_to_databricks", "icebridge_databricks_to_mssql", "icebridge_release_event"
-DAGS = (INVENTORY, MIGRATE, WAVE, SYNC, ROLLBACK, PURGE, COSTS, EXTRACT, APPLY, RELEASE)
+SHARE = "icebridge_databricks_to_snowflake"
+DAGS = (INVENTORY, MIGRATE, WAVE, SYNC, ROLLBACK, PURGE, COSTS, EXTRACT, APPLY, RELEASE, SHARE)
 POOL = "icebridge_writers"
 FINAL = frozenset({"success", "failed"})
 

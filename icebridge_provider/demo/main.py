@@ -21,7 +21,12 @@ from icebridge_provider.state.ledger import SqlLedger
 from icebridge_provider.steps.status import status
 
 SOURCE, TARGET, PLAN = "foreign", "managed", "demo"
-FOLDERS = {"embedded": ".icebridge-demo", "databricks": ".icebridge-demo-databricks", "mssql": ".icebridge-demo-mssql"}
+FOLDERS = {
+    "embedded": ".icebridge-demo",
+    "databricks": ".icebridge-demo-databricks",
+    "mssql": ".icebridge-demo-mssql",
+    "snowflake": ".icebridge-demo-snowflake",
+}
 TAKEN_TWICE = ("prefix:legacy.=flights.",)
 MAPPING = ("explicit:legacy.airlines=flights.airlines_legacy",)
 
@@ -44,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="icebridge demo", description=__doc__)
     stacks = (
         "embedded: SQL catalogs in files; databricks: a local workspace (takes a gigabyte, a source checkout); mssql: "
-        "a local SQL Server and that workspace, there and back"
+        "a local SQL Server and that workspace, there and back; snowflake: that workspace to a local Snowflake account"
     )
     parser.add_argument("--stack", choices=FOLDERS, default="embedded", help=f"{stacks} (default: %(default)s)")
     parser.add_argument("--home", help=f"folder of lake and Airflow (default: {' or '.join(FOLDERS.values())})")
@@ -149,4 +154,10 @@ def _mssql(folder: Path, scale: float, console: Console) -> int:
     return run(folder, scale, console)
 
 
-_STACKS = {"embedded": _run, "databricks": _databricks, "mssql": _mssql}
+def _snowflake(folder: Path, scale: float, console: Console) -> int:
+    from icebridge_provider.demo.snowflake.story import run
+
+    return run(folder, scale, console)
+
+
+_STACKS = {"embedded": _run, "databricks": _databricks, "mssql": _mssql, "snowflake": _snowflake}

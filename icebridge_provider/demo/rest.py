@@ -51,6 +51,10 @@ class AirflowClient:
         self._until_taken("POST", f"/dags/{dag_id}/dagRuns", body)
         return run_id
 
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Have all tasks of a run done again, under the same run id."""
+        self._until_taken("POST", f"/dags/{dag_id}/dagRuns/{_quote(run_id)}/clear", {"dry_run": False})
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """State of a DAG run."""
         return str(self.get(f"/dags/{dag_id}/dagRuns/{_quote(run_id)}")["state"])
@@ -59,6 +63,15 @@ class AirflowClient:
         """Task instances of a run."""
         found = self.get(f"/dags/{dag_id}/dagRuns/{_quote(run_id)}/taskInstances?limit=500")
         return list(found["task_instances"])
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """What a task returned."""
+        place = f"/dags/{dag_id}/dagRuns/{_quote(run_id)}/taskInstances/{task_id}/xcomEntries/return_value"
+        return self.get(f"{place}?deserialize=true")["value"]
+
+    def plugin(self, path: str) -> Any:
+        """GET a path of a plugin's own, from the server's root."""
+        return self._answer("GET", path, None, self._token)
 
     def has_dag(self, dag_id: str) -> bool:
         """Whether the DAG processor has brought the DAG in."""
@@ -132,11 +145,14 @@ class AirflowClient:
                 return
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None, token: str) -> dict[str, Any]:
+        return dict(self._answer(method, path, body, token))
+
+    def _answer(self, method: str, path: str, body: Mapping[str, Any] | None, token: str) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
         request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 - caller's server
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
-            return dict(json.load(answer))
+            return json.load(answer)
 
 
 def _quote(text: str) -> str:

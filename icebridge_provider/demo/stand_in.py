@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,16 @@ from icebridge_provider.exceptions import ConfigurationError
 
 CHECKOUT = Path(icebridge_provider.__file__).resolve().parents[1]
 PATIENCE_SECONDS = 20
-_KEPT_OUT = ("DATABRICKS_", "SQLSERVER_", "AIRFLOW")
+_KEPT_OUT = ("DATABRICKS_", "SQLSERVER_", "SNOWFLAKE_", "AWS_", "AIRFLOW")
 
 
-def start(command: Sequence[str], log: Path | None = None) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+def start(
+    command: Sequence[str], log: Path | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     """Return the process and what it told of itself; empty when it ended without a word.
 
     :param log: where its errors go; this process's own without one.
+    :param environment: variables for it, above those of this process.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_OUT)}
     if log is not None:
@@ -30,7 +33,7 @@ def start(command: Sequence[str], log: Path | None = None) -> tuple[subprocess.P
     with log.open("ab") if log is not None else nullcontext() as errors:
         process = subprocess.Popen(  # noqa: S603 - our own arguments
             list(command),
-            cwd=CHECKOUT, env={**kept, "PYTHONUNBUFFERED": "1"}, text=True,
+            cwd=CHECKOUT, env={**kept, **(environment or {}), "PYTHONUNBUFFERED": "1"}, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
         )  # fmt: skip
     line = process.stdout.readline() if process.stdout else ""

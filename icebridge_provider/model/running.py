@@ -33,11 +33,15 @@ class QueryStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """All rows of a small result; ``affected`` are the rows that a DML statement wrote, None for others."""
+    """All rows of a small result; ``affected`` are the rows that a DML statement wrote, None for others.
+
+    :param types: of the columns, as the system writes them; empty where it does not tell.
+    """
 
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[Any, ...], ...] = ()
     affected: int | None = None
+    types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

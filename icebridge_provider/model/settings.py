@@ -88,6 +88,12 @@ class Settings:
     )
     audit_file: str = _option("", "File that what event syncs asked and did is appended to, a JSON object a line.")
     extraction_folder: str = _option("", "Folder with queries/ and config/ that icebridge_mssql_to_databricks runs.")
+    share_poll_seconds: float = _option(
+        0.0, "Seconds between two looks at a running statement of a share; 0: as its preset says (30)."
+    )
+    share_wait_seconds: float = _option(
+        10.0, "Seconds that a worker waits for a statement of a share itself before it gives its slot back."
+    )
     lease_seconds: int = _option(300, "Seconds after which a table's silent owner may be replaced.")
     show_values: bool = _option(
         False, "Whether differing values are shown in reports; keys always are.", _form("Show differing values")

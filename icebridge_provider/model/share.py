@@ -10,6 +10,8 @@ from icebridge_provider.model import codec
 from icebridge_provider.model.snowflake import Mode, Place, Publish, SourceColumn
 
 SHARE, RESULT = "share", "share_result"  # kinds of documents in the ledger; their keys are Share.document
+_LONGEST_NAME = 800  # bytes; PostgreSQL's indexes take 2,700 for a whole entry
+_MARKS = (".", "->", "#")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +45,23 @@ class Share:
 
     @property
     def name(self) -> str:
-        """How people and the ledger call it: ``catalog.schema.table -> DATABASE.SCHEMA.TABLE``."""
-        return f"{'.'.join(self.source)} -> {'.'.join(self.place.target)}"
+        """How people and the ledger call it: ``catalog.schema.table -> DATABASE.SCHEMA.TABLE``.
+
+        No two tables share one: names with dots in them, and those too long for an index, get a digest at their end.
+        """
+        parts = (*self.source, *self.place.target)
+        shown = f"{'.'.join(self.source)} -> {'.'.join(self.place.target)}"
+        plain = len(shown.encode()) <= _LONGEST_NAME and not any(mark in part for part in parts for mark in _MARKS)
+        return shown if plain else f"{shown[: _LONGEST_NAME // 4]} #{self._digest_of_tables[:16]}"
 
     @property
     def document(self) -> str:
         """Its key among the ledger's documents: unlike ``name`` never the same for two tables."""
-        return f"{self.run_id}/{codec.digest([list(self.source), list(self.place.target)])[:32]}"
+        return f"{self.run_id}/{self._digest_of_tables[:32]}"
+
+    @property
+    def _digest_of_tables(self) -> str:
+        return codec.digest([list(self.source), list(self.place.target)])
 
     @property
     def digest(self) -> str:

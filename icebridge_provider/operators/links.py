@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from icebridge_provider.steps.site import Site
 
 REPORTS = "/icebridge/reports"
+SHARES = "/icebridge/shares"
 _LOOKED_AT = 20  # tables of a task asked for the run that copied them: one run copies them all
 
 
@@ -46,6 +47,24 @@ class ReportLink(_Link):
     """The verdicts on the tables of the task."""
 
     name = "Validation report"
+
+
+class WarehouseQueryLink(_Link):
+    """The statement that exports, in the workspace's query history."""
+
+    name = "Databricks query"
+
+
+class SnowflakeQueryLink(_Link):
+    """The statement that loads, in Snowsight."""
+
+    name = "Snowflake query"
+
+
+class SharesLink(_Link):
+    """The run in the history of shares."""
+
+    name = "Share history"
 
 
 def _kept(ti_key: Any, key: str) -> str:
@@ -95,11 +114,19 @@ def catalog_page(site: Site, names: Sequence[TableIdentifier]) -> str:
 
 def report_page(plan_id: str, tables: Sequence[TablePlan] = ()) -> str:
     """Return the page of IceBridge's own with the verdicts of a plan, or of its one table that is named."""
+    asked = {"plan": plan_id, **({"table": str(tables[0].source)} if len(tables) == 1 else {})}
+    return f"{_base()}{REPORTS}?{urlencode(asked)}"
+
+
+def shares_page(run_id: str) -> str:
+    """Return the page of IceBridge's own with one run of shares."""
+    return f"{_base()}{SHARES}?{urlencode({'run': run_id})}"
+
+
+def _base() -> str:
     from airflow.configuration import conf
 
-    base = str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
-    asked = {"plan": plan_id, **({"table": str(tables[0].source)} if len(tables) == 1 else {})}
-    return f"{base}{REPORTS}?{urlencode(asked)}"
+    return str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
 
 
 def _safe(address: str) -> str:

@@ -1,4 +1,4 @@
-"""Adds ``/icebridge/metrics`` and ``/icebridge/health/…`` to Airflow's API server."""
+"""Adds metrics, verdicts, the history of shares and probes to Airflow's API server, below ``/icebridge``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Any, cast
 from airflow.plugins_manager import AirflowPlugin
 
 PREFIX = "/icebridge"
+# The address is relative, because Airflow may stand below a path of its host; its pages say where that is.
+_VIEWS: list[Any] = [
+    {"name": "Shares with Snowflake", "href": "icebridge/shares", "destination": "nav", "category": "browse"}
+]
 
 
 class _Late:
@@ -32,3 +36,4 @@ class IceBridgePlugin(AirflowPlugin):
 
     name = "icebridge"
     fastapi_apps = cast("list[Any]", _Late())
+    external_views = _VIEWS

@@ -66,6 +66,11 @@ def check(text: str, columns: Collection[str], values: Collection[str] = ()) -> 
     return condition
 
 
+def places(text: str) -> set[str]:
+    """Return the names of the values that a condition wants to be bound, without checking it."""
+    return set(_PLACE.findall(_TEXT.sub(" ", text)))
+
+
 def _refuse_text(text: str) -> None:
     if not text or len(text) > LONGEST:
         raise _wrong(f"it has {len(text)} characters, 1 to {LONGEST} are allowed")
@@ -160,13 +165,13 @@ def _first_parts(tree: exp.Expression) -> Iterator[str]:
 def _refuse_values(text: str, tree: Any, values: Collection[str]) -> None:
     from sqlglot import exp
 
-    places = {str(node.this) for node in tree.find_all(exp.Placeholder)}
-    written = set(_PLACE.findall(_TEXT.sub(" ", text)))
-    if places != written or "" in places:
+    bound = {str(node.this) for node in tree.find_all(exp.Placeholder)}
+    written = places(text)
+    if bound != written or "" in bound:
         raise _wrong("a bound value is written as :name")
-    for name in sorted(places - set(values)):
+    for name in sorted(bound - set(values)):
         raise _wrong(f":{name} has no value")
-    for name in sorted(set(values) - places):
+    for name in sorted(set(values) - bound):
         raise _wrong(f"the value {name!r} is not used")
 
 

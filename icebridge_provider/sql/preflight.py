@@ -7,7 +7,7 @@ from typing import Literal
 
 from icebridge_provider.sql.identifiers import quoted
 
-Securable = Literal["CATALOG", "SCHEMA", "TABLE"]
+Securable = Literal["CATALOG", "SCHEMA", "TABLE", "EXTERNAL LOCATION"]
 
 
 def table_privileges() -> str:

@@ -92,6 +92,11 @@ def swap_tables(table: Parts, other: Parts) -> str:
     return f"ALTER TABLE {name(*table)} SWAP WITH {name(*other)}"
 
 
+def rename_table(table: Parts, new: str) -> str:
+    """Give a table another name in its schema: whoever goes by the old name does not find it any more."""
+    return f"ALTER TABLE {name(*table)} RENAME TO {name(*table[:2], new)}"
+
+
 def drop_table(table: Parts) -> str:
     """Drop a table; one that is not there is success."""
     return f"DROP TABLE IF EXISTS {name(*table)}"
@@ -109,6 +114,35 @@ def comment_of(table: Parts) -> Statement:
     return Statement(
         text=f"SELECT COMMENT FROM {place} WHERE TABLE_SCHEMA = %(schema)s AND TABLE_NAME = %(name)s",  # noqa: S608
         values={"schema": schema, "name": table_name},
+    )
+
+
+def tables_of(place: Parts, beginning: str) -> Statement:
+    """List the tables of a schema whose names begin so: name and comment.
+
+    :param place: database and schema.
+    """
+    database, schema = place
+    tables = _doubled(f"{name(database)}.INFORMATION_SCHEMA.TABLES")
+    return Statement(
+        text=(
+            f"SELECT TABLE_NAME, COMMENT FROM {tables} WHERE TABLE_SCHEMA = %(schema)s"  # noqa: S608 - quoted
+            " AND STARTSWITH(TABLE_NAME, %(beginning)s) ORDER BY TABLE_NAME"
+        ),
+        values={"schema": schema, "beginning": beginning},
+    )
+
+
+def schema_named(place: Parts) -> Statement:
+    """Look for a schema: one row when the role sees it.
+
+    :param place: database and schema.
+    """
+    database, schema = place
+    schemata = _doubled(f"{name(database)}.INFORMATION_SCHEMA.SCHEMATA")
+    return Statement(
+        text=f"SELECT SCHEMA_NAME FROM {schemata} WHERE SCHEMA_NAME = %(schema)s",  # noqa: S608 - quoted
+        values={"schema": schema},
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
-from icebridge_provider.exceptions import TransientError
+from icebridge_provider.exceptions import IceBridgeError, TransientError
 from icebridge_provider.model.plan import TablePlan
 from icebridge_provider.model.settings import Settings
 from icebridge_provider.ports import Lease, Ledger
@@ -86,3 +86,27 @@ def lease_of(site: Leasing, key: str) -> Iterator[HeldLease]:
         yield held
     finally:
         site.ledger.release(held.lease)
+
+
+@contextmanager
+def kept(held: HeldLease, seconds: float) -> Iterator[None]:
+    """Extend a lease from a thread of its own while one call takes long.
+
+    A lease that was lost meanwhile is noticed by the next ``keep`` of whoever works.
+
+    :param seconds: the lease's.
+    """
+    over = threading.Event()
+
+    def extend() -> None:
+        while not over.wait(seconds / 3):
+            with suppress(IceBridgeError):
+                held.keep()
+
+    thread = threading.Thread(target=extend, name="icebridge-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -22,6 +22,12 @@ GRANTS = {"change", "protect"}
 FILES = {"write", "delete", "upload"}
 QUEUE = {"create", "emit", "claim", "finish", "give_back", "note", "release", "reject"}
 SYNC = {"prepare", "apply", "settle"}
+RUNNERS = {"source", "target", "runner", "work"}
+STATEMENTS = {"start", "publish", "cancel"}  # of a runner of SQL; and "run", but for statements that only read:
+READS = {
+    "look_load", "list_stage", "tables_of", "comment_of", "schema_named", "source_columns", "read_probe", "_shape",
+    "describe_table", "describe_stage", "measure",
+}  # fmt: skip
 STORES = {"store", "target", "stores"}
 DATABASE = {"insert", "update", "delete", "upsert", "insert_once"}
 OS = {"unlink", "replace", "rename", "rmdir", "makedirs", "mkdir", "write_text", "write_bytes", "rmtree", "symlink_to"}
@@ -184,6 +190,14 @@ def _changes(node: ast.Call) -> bool:
         or (name in FILES and on in STORES)
         or (name in QUEUE and on == "queue")
         or (name in SYNC and on == "target")
+        or (name in STATEMENTS and on in RUNNERS)
+        or (name == "run" and on in RUNNERS and not READS & _words(node.args[1:]))
         or (name in DATABASE and on == "sa")
         or (name in OS and (on in {"os", "shutil"} or (name not in {"replace", "rename"})))
     )
+
+
+def _words(nodes: list[ast.expr]) -> set[str]:
+    inner = [item for node in nodes for item in ast.walk(node)]
+    return {item.attr if isinstance(item, ast.Attribute) else item.id for item in inner
+            if isinstance(item, ast.Attribute | ast.Name)}  # fmt: skip

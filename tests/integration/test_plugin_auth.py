@@ -16,6 +16,7 @@ from tests.support.airflow_cli import connection, environment
 pytestmark = pytest.mark.airflow
 SECRET = "a-secret-of-the-scraper"
 REPORTS = "/icebridge/reports"  # for people: the scraper's secret does not open it
+SHARES = {"/icebridge/shares": 200, "/icebridge/api/sync": 200, "/icebridge/api/sync/{run_id:path}": 404}  # likewise
 HEALTH = {f"/icebridge/health{of}/{probe}" for of in ("", "/sync") for probe in ("live", "ready", "startup")}
 LET_IN = {"scraper", "viewer", "user", "op", "admin"}
 REFUSED = {
@@ -92,7 +93,7 @@ def paths(server: TestClient) -> list[str]:
 
 
 def test_the_plugin_is_found_by_its_entry_point_with_these_routes(paths: list[str]) -> None:
-    assert set(paths) == {*HEALTH, "/icebridge/metrics", REPORTS}
+    assert set(paths) == {*HEALTH, "/icebridge/metrics", REPORTS, *SHARES}
 
 
 @pytest.mark.parametrize("who", [*REFUSED, *sorted(LET_IN)])
@@ -102,7 +103,8 @@ def test_every_route_for_every_credential(
     answers = {path: server.get(path, headers=credentials[who]) for path in paths}
     wanted = dict.fromkeys(paths, 200)
     wanted["/icebridge/metrics"] = REFUSED.get(who, 200)
-    wanted[REPORTS] = 403 if who == "scraper" else REFUSED.get(who, 404)  # 404: no plan is named
+    for path, found in {REPORTS: 404, **SHARES}.items():  # 404: no plan is named, no run has such an id
+        wanted[path] = 403 if who == "scraper" else REFUSED.get(who, found)
     assert {path: answer.status_code for path, answer in answers.items()} == wanted
     for answer in answers.values():
         assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
@@ -144,3 +146,14 @@ def test_the_secret_is_in_no_answer(
 ) -> None:
     for headers in credentials.values():
         assert [path for path in paths if SECRET in server.get(path, headers=headers).text] == []
+
+
+def test_the_menu_leads_to_the_page_of_shares(
+    server: TestClient, paths: list[str], credentials: dict[str, dict[str, str]]
+) -> None:
+    (plugin,) = (
+        item
+        for item in server.get("/api/v2/plugins", headers=credentials["admin"]).json()["plugins"]
+        if item["name"] == "icebridge"
+    )
+    assert [f"/{view['href']}" in paths for view in plugin["external_views"]] == [True]

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.snowflake import Account, snowflake, snowflake_s3  # noqa: F401 - fixtures
+from tests.support.snowflake import Account
 
 pytestmark = pytest.mark.airflow
 
 
 @pytest.fixture
-def hook(snowflake: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:  # noqa: F811
+def hook(snowflake: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
 
     monkeypatch.setenv("AIRFLOW_CONN_SNOW", snowflake.airflow_uri(snowflake.database()))
@@ -21,14 +21,14 @@ def hook(snowflake: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[object
     assert "AIRFLOW_CONN_SNOW" in os.environ
 
 
-def test_the_hook_runs_statements(hook, snowflake: Account) -> None:  # noqa: F811
+def test_the_hook_runs_statements(hook, snowflake: Account) -> None:
     hook.run("CREATE TABLE t (a INT, b VARCHAR); INSERT INTO t VALUES (1, 'x'), (2, NULL);", split_statements=True)
     assert hook.get_records("SELECT * FROM t ORDER BY a") == [(1, "x"), (2, None)]
     assert hook.get_first("SELECT COUNT(*) FROM t WHERE b = %(b)s", parameters={"b": "x"}) == (1,)
     assert {query["tag"] for query in snowflake.queries("INSERT INTO t VALUES (1, 'x')")} == {"from-airflow"}
 
 
-def test_the_hook_rolls_back(hook, snowflake: Account, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_the_hook_rolls_back(hook, snowflake: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = type(hook)(snowflake_conn_id="snow")
     monkeypatch.setenv("AIRFLOW_CONN_SNOW", snowflake.airflow_uri(snowflake.database(), session_parameters=None))
     plain.run("CREATE TABLE t (a INT)")

@@ -52,10 +52,14 @@ def error_for(error: BaseException, attempt: Attempt) -> IceBridgeError:
 
 
 def said(error: BaseException | str, limit: int = 300) -> str:
-    """Return the first line of a text of the workspace, without credentials and without the SDK's own notes."""
+    """Return the first line of a text of the workspace, without credentials and without the SDK's own notes.
+
+    A line that ends with a colon goes on in the next one: ``Insufficient privileges:`` does not say which.
+    """
     text = _SDK_NOTE.sub("", str(error)).strip()
-    lines = text.splitlines() or [type(error).__name__]
-    return scrubbed(lines[0])[:limit].rstrip(".")
+    lines = [line.strip() for line in text.splitlines()] or [type(error).__name__]
+    first = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return scrubbed(first)[:limit].rstrip(".")
 
 
 def privileges_in(text: str) -> tuple[str, ...]:

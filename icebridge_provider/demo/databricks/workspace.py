@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -25,16 +25,20 @@ LOG = "workspace.log"
 
 
 class LocalWorkspace:
-    """A workspace in its own process: ``with LocalWorkspace(folder) as workspace``. It keeps nothing when it ends."""
+    """A workspace in its own process: ``with LocalWorkspace(folder) as workspace``. It keeps nothing when it ends.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    :param options: more of its command line.
+    :param environment: variables for it, such as the keys of an S3 server.
+    """
+
+    def __init__(self, folder: Path, options: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
+        self._folder, self._options, self._environment = folder, tuple(options), environment
         self._tokens: dict[str, str] = {}
         self._clients: dict[str, WorkspaceClient] = {}
 
     def __enter__(self) -> Self:
-        command = [prepared_python(), "-m", "tests.peers.databricks", "--folder", str(self._folder)]
-        self._process, started = stand_in.start(command, self._folder / LOG)
+        command = [prepared_python(), "-m", "tests.peers.databricks", "--folder", str(self._folder), *self._options]
+        self._process, started = stand_in.start(command, self._folder / LOG, self._environment)
         if not started:
             raise _failed(self._folder / LOG)
         self.url, self._tokens[_CONSOLE] = str(started["url"]), str(started["admin_token"])
@@ -94,7 +98,7 @@ class LocalWorkspace:
                 f"The local workspace refused {statement!r}: {answer.status.error.message}",
                 remedy="Remove the demo's folder and run it again; its log is workspace.log there.",
             )
-        return (answer.result.data_array if answer.result else None) or []
+        return list(self._rows(answer, principal))
 
     def reads(self, principal: str, table: str) -> str:
         """Say what a principal gets who counts a table's rows: their number, or *refused*."""
@@ -103,6 +107,15 @@ class LocalWorkspace:
             return "refused"
         rows = (answer.result.data_array if answer.result else None) or [["?"]]
         return f"{int(rows[0][0]):,} rows"
+
+    def _rows(self, answer: StatementResponse, principal: str) -> Iterator[list[str]]:
+        chunk = answer.result
+        while chunk is not None:
+            yield from chunk.data_array or ()
+            if chunk.next_chunk_index is None:
+                return
+            api = self.client(principal).statement_execution
+            chunk = api.get_statement_result_chunk_n(str(answer.statement_id), chunk.next_chunk_index)
 
     def _answer(self, statement: str, principal: str) -> StatementResponse:
         from databricks.sdk.service.sql import StatementState

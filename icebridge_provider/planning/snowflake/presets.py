@@ -22,7 +22,7 @@ class Preset:
     name: str
     limit: int | None = None
     retries: int = 3
-    poll_seconds: int = 30
+    poll_seconds: float = 30
     timeout_seconds: int = 1800
     fail_fast: bool = False
 

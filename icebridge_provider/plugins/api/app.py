@@ -1,12 +1,12 @@
-"""The app: six health routes that anybody may ask, metrics and verdicts behind a credential, 404 for all else."""
+"""The app: six health routes that anybody may ask, all others behind a credential, 404 for what is none of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from icebridge_provider.plugins.api import auth
@@ -14,7 +14,9 @@ from icebridge_provider.plugins.api.headers import SecurityHeaders
 from icebridge_provider.plugins.api.health import Health
 from icebridge_provider.plugins.api.metrics import CONTENT_TYPE, Metrics
 from icebridge_provider.plugins.api.reports import Reports
+from icebridge_provider.plugins.api.shares import LISTED, Shares
 from icebridge_provider.plugins.api.sync_health import SyncHealth, Watched, configured_syncs
+from icebridge_provider.steps.share_runs import MOST_RUNS
 
 if TYPE_CHECKING:
     from icebridge_provider.ports import Ledger
@@ -40,6 +42,7 @@ def create_app(
     _add_sync_health(app, SyncHealth(open_ledger, watched or configured_syncs))
     _add_metrics(app, Metrics(open_ledger), guard or auth.guard())
     _add_reports(app, Reports(open_ledger), guard or auth.guard(scrape_secret=_no_scraper))
+    _add_shares(app, Shares(open_ledger), guard or auth.guard(auth.share_check, _no_scraper))
     return app
 
 
@@ -88,6 +91,28 @@ def _add_reports(app: FastAPI, reports: Reports, guard: Callable[..., Any]) -> N
     def verdicts(plan: str = "", table: str = "") -> HTMLResponse:
         status, page = reports.page(plan, table)
         return HTMLResponse(page, status)
+
+
+def _add_shares(app: FastAPI, shares: Shares, guard: Callable[..., Any]) -> None:
+    """Add the history of shares with Snowflake, for people only: it names tables.
+
+    A run is started by Airflow's own ``POST /api/v2/dags/…/dagRuns``, which checks the caller's right to do so.
+    """
+
+    @app.get("/api/sync", dependencies=[Depends(guard)])
+    def recent(limit: Annotated[int, Query(ge=1, le=MOST_RUNS)] = LISTED) -> JSONResponse:
+        status, found = shares.recent(limit)
+        return JSONResponse(found, status)
+
+    @app.get("/api/sync/{run_id:path}", dependencies=[Depends(guard)])
+    def one(run_id: str) -> JSONResponse:
+        status, found = shares.one(run_id)
+        return JSONResponse(found, status)
+
+    @app.get("/shares", dependencies=[Depends(guard)])
+    def page(run: str = "") -> HTMLResponse:
+        status, shown = shares.page(run)
+        return HTMLResponse(shown, status)
 
 
 def _no_scraper() -> str:

@@ -1,4 +1,4 @@
-"""Who may read the metrics: a user whom Airflow lets see the runs of ``icebridge_migrate``, or the scraper.
+"""Who may read what: a user whom Airflow lets see the runs of the pipeline's DAG, and for the metrics the scraper.
 
 Airflow does not authenticate plugin apps, so every route asks here. When Airflow's own check cannot be had, nobody
 gets in: closed is the safe side.
@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from icebridge_provider.model.settings import SHORTEST_SCRAPE_SECRET
 
-DAG_ID = "icebridge_migrate"
+DAG_ID, SHARE_DAG_ID = "icebridge_migrate", "icebridge_databricks_to_snowflake"
 Check = Callable[..., Any]
 
 
@@ -48,11 +48,19 @@ async def _ask(users: Check, request: Request) -> None:
         await _closed(request)
 
 
-def _airflow_check() -> Check:
+def share_check() -> Check:
+    """Return Airflow's check of who may see the runs of shares.
+
+    :raises Exception: whatever importing it raises; :func:`guard` then lets nobody in.
+    """
+    return _airflow_check(SHARE_DAG_ID)
+
+
+def _airflow_check(dag_id: str = DAG_ID) -> Check:
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
     from airflow.api_fastapi.core_api.security import bearer_scheme, get_user, requires_access_dag
 
-    allowed = requires_access_dag("GET", DagAccessEntity.RUN, DAG_ID)
+    allowed = requires_access_dag("GET", DagAccessEntity.RUN, dag_id)
 
     async def users(request: Request) -> None:
         user = await get_user(request, None, await bearer_scheme(request))

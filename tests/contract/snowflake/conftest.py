@@ -8,7 +8,8 @@ import pytest
 from snowflake.connector import DatabaseError
 from snowflake.connector.errors import Error
 
-from tests.support.snowflake import Account, snowflake, snowflake_s3  # noqa: F401 - fixtures
+from tests.contract.snowflake.share_stage import stage  # noqa: F401 - fixture
+from tests.support.snowflake import Account
 
 
 class Sql:
@@ -38,7 +39,7 @@ class Sql:
 
 
 @pytest.fixture
-def account(snowflake: Account) -> Iterator[Account]:  # noqa: F811
+def account(snowflake: Account) -> Iterator[Account]:
     """The session's account, calm and at the right time afterwards."""
     yield snowflake
     snowflake.calm()

@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 
 from tests.peers.databricks.app import build
+from tests.peers.databricks.exports import connect
 from tests.peers.databricks.world import World
 
 # The SQL parser calls itself about 25 times for each level of a nested expression.
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where data and state live")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--no-spark", action="store_true", help="no SQL and no jobs: starts in a second")
+    parser.add_argument("--s3-endpoint", default="", help="S3 server of exports; keys from AWS_ACCESS_KEY_ID and so on")
     given = parser.parse_args(arguments)
     given.folder.mkdir(parents=True, exist_ok=True)
     sys.setrecursionlimit(DEEPEST)
@@ -39,6 +41,8 @@ def main(arguments: list[str]) -> None:
     # Sockets of connections inherit it; else answers wait 40 ms each, for headers and body are two packets.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     world = World(given.folder, f"http://127.0.0.1:{listener.getsockname()[1]}")
+    if given.s3_endpoint:
+        connect(world, given.s3_endpoint)
     server = _serve(world, listener)
     try:
         if not given.no_spark:

@@ -21,7 +21,7 @@ from tests.peers.databricks.world import World
 ROUTERS = (
     "auth", "uc_api", "grants_api", "access_policies", "tags_api", "storage_api", "workspace_api", "statements",
     "iceberg_rest", "jobs", "files", "clusters", "secrets", "workspace_files", "thrift", "system_tables",
-    "system_access", "system_billing", "scim_api",
+    "system_access", "system_billing", "scim_api", "exports",
 )  # fmt: skip
 
 

@@ -10,8 +10,16 @@ from typing import Any
 
 from sqlglot import exp
 
-from tests.peers.databricks import information_schema, sql_actions, sql_commands, sql_run, system_tables
+from tests.peers.databricks import (
+    information_schema,
+    sql_actions,
+    sql_commands,
+    sql_directory,
+    sql_run,
+    system_tables,
+)
 from tests.peers.databricks.errors import ApiError
+from tests.peers.databricks.exports import exports_of, forget
 from tests.peers.databricks.lineage import Flow, flows
 from tests.peers.databricks.sql_errors import SqlError, from_api, from_spark, no_table, unsupported
 from tests.peers.databricks.sql_lexer import quoted
@@ -44,6 +52,7 @@ class Gateway:
         self._lock = threading.Lock()
         self._local = threading.local()
         self.flows: list[Flow] = []
+        self.stopped: set[str] = set()
 
     def run(
         self,
@@ -60,7 +69,7 @@ class Gateway:
         :param tag: a name by which :meth:`cancel` finds it.
         :raises SqlError: for whatever Databricks would refuse.
         """
-        self._local.views = []
+        self._local.views, self._local.folders = [], []
         try:
             reading = Reading(
                 gateway=self, reader=principal, catalog=(catalog or "").lower(), schema=(schema or "").lower()
@@ -74,6 +83,8 @@ class Gateway:
             raise SqlError("FAILED_READ_FILE.FILE_NOT_EXIST", "KD001", text) from None
         finally:
             self._forget_views()
+            for folder in self._local.folders:
+                forget(folder)
         if result.session == (None, None):
             result.session = (catalog, schema)
         return result
@@ -82,6 +93,9 @@ class Gateway:
         command = sql_commands.parse(statement)
         if command is not None:
             return sql_actions.act(reading, command)
+        directory = sql_directory.read(statement)
+        if directory is not None:
+            return sql_directory.insert(reading, directory, parameters, tag)
         tree = parsed(statement)
         runner = sql_run.RUNNERS.get(type(tree))
         if runner is not None:
@@ -108,6 +122,7 @@ class Gateway:
 
     def cancel(self, tag: str) -> None:
         """Interrupt what runs under a tag."""
+        self.stopped.add(tag)
         if self.world.spark is not None:
             self.session().interruptTag(tag)
 
@@ -131,6 +146,13 @@ class Gateway:
             for key, value in (_CATALOG | own).items():
                 conf.set(f"{prefix}.{key}", value)
             self._ready.add(catalog)
+
+    def path(self, path: str, principal: str) -> str:
+        """The engine's name of a folder of files, fetched for this statement only, once the principal may read it."""
+        store = exports_of(self.world)
+        folder = store.fetched(store.checked(path, principal, write=False), principal)
+        self._local.folders.append(folder)
+        return f"{quoted('parquet')}.{quoted(str(folder))}"
 
     # system.information_schema
 

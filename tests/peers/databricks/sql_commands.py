@@ -325,14 +325,7 @@ def _copy(reader: Reader) -> Command | None:
     raise unsupported("COPY INTO loads files into Delta tables, which this workspace does not keep.")
 
 
-def _insert(reader: Reader) -> Command | None:
-    if reader.take("OVERWRITE", "DIRECTORY") or reader.take("OVERWRITE", "LOCAL", "DIRECTORY"):
-        raise unsupported("INSERT OVERWRITE DIRECTORY is not served by this workspace.")
-    return None
-
-
 _READERS: dict[str, Callable[[Reader], Command | None]] = {
     "CREATE": _create, "DROP": _drop, "ALTER": _alter, "GRANT": _grant, "REVOKE": _revoke, "SHOW": _show,
     "DESCRIBE": _describe, "DESC": _describe, "COMMENT": _comment, "REFRESH": _refresh, "USE": _use, "COPY": _copy,
-    "INSERT": _insert,
 }  # fmt: skip

@@ -108,6 +108,10 @@ class Reading:
         parts = [part.name for part in node.parts]
         if len(parts) == 1 and _is_cte(node, parts[0]):
             return
+        if len(parts) == 2 and parts[0].lower() == "parquet" and parts[1].startswith(("s3://", "/Volumes/")):
+            folder = self.gateway.path(parts[1], self.rights_of)
+            yield node.parts[0].meta["start"], node.parts[1].meta["end"] + 1, folder
+            return
         name = self.full_name(parts)
         start, end = node.parts[0].meta["start"], node.parts[-1].meta["end"] + 1
         text = quoted(*name) if node is written else self.readable(name)

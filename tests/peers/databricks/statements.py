@@ -22,6 +22,7 @@ from fastapi.responses import Response
 from tests.peers.databricks import auth
 from tests.peers.databricks.auth import BODY, caller
 from tests.peers.databricks.errors import ApiError, invalid
+from tests.peers.databricks.export_targets import Broken
 from tests.peers.databricks.gateway import Gateway, gateway_of
 from tests.peers.databricks.requests_in import number, page_of
 from tests.peers.databricks.shapes import INTEGER, NUMBER, TEXT, Each, Fields, check
@@ -41,7 +42,12 @@ START = Fields(
     },
     ("statement", "warehouse_id"),
 )  # fmt: skip
-ORDERS = Fields({"chunk_rows": INTEGER, "result_seconds": NUMBER, "link_seconds": NUMBER, "start_seconds": NUMBER})
+ORDERS = Fields(
+    {
+        "chunk_rows": INTEGER, "closed_seconds": NUMBER, "result_seconds": NUMBER, "link_seconds": NUMBER,
+        "start_seconds": NUMBER,
+    }
+)  # fmt: skip
 _TYPES: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("STRING", "CHAR", "VARCHAR"), str),
     **dict.fromkeys(("TINYINT", "SMALLINT", "INT", "INTEGER", "BIGINT", "LONG"), int),
@@ -62,6 +68,7 @@ class Statements:
     world: World
     gateway: Gateway
     chunk_rows: int = 5000
+    closed_seconds: float = float("inf")
     result_seconds: float = 3600
     link_seconds: float = 900
     start_seconds: float = 0.5
@@ -106,11 +113,16 @@ class Statements:
             made.succeed(result, self.chunk_rows)
         except SqlError as error:
             made.fail("BAD_REQUEST", str(error), error.sqlstate)
+        except Broken as error:
+            made.fail(error.error_code, str(error))
         except Exception as error:  # noqa: BLE001 - whatever went wrong is the statement's ending
             made.fail("INTERNAL_ERROR", f"{type(error).__name__}: {error}")
 
     def look(self, request: Request, statement_id: str) -> dict[str, Any]:
-        return self._own(request, statement_id).shown(self._link)
+        made = self._own(request, statement_id)
+        if made.state == "SUCCEEDED" and time.time() - made.ended >= self.closed_seconds:
+            return {"statement_id": made.id, "status": {"state": "CLOSED"}}
+        return made.shown(self._link)
 
     def chunk(self, request: Request, statement_id: str, index: int) -> dict[str, Any]:
         made = self._own(request, statement_id)
@@ -179,7 +191,7 @@ class Statements:
         return made.history(made.body["warehouse_id"])
 
     def order(self, body: Any = BODY) -> dict[str, Any]:
-        """``chunk_rows``, ``result_seconds``, ``link_seconds``, ``start_seconds`` for the statements to come."""
+        """What :data:`ORDERS` names, for the statements to come."""
         check(body, ORDERS)
         for key, value in body.items():
             setattr(self, key, value)

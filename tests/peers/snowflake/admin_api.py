@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -33,6 +33,7 @@ class Orders:
             ("POST", "/clock", self.clock),
             ("POST", "/settings", self.settings),
             ("POST", "/faults", self.order),
+            ("GET", "/faults", lambda _: [asdict(one) for one in self.faults.orders]),
             ("DELETE", "/faults", self.calm),
             ("GET", "/requests", lambda _: self.faults.log),
             ("DELETE", "/requests", self.forget),

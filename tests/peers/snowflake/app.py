@@ -143,6 +143,8 @@ class Routes:
         return await self._answer(query) if query else _failed(SnowflakeError(709, "02000", "Statement not found"))
 
     async def monitor(self, request: Request) -> JSONResponse:
+        if self._session(request) is None:
+            return _expired()
         query = self._query(request)
         rows = []
         if query is not None:

@@ -25,7 +25,7 @@ class Fault:
     404 that clients give up at), ``cut`` (the connection ends, nothing is done), ``delay`` (``seconds`` before
     anything), ``slow`` (the statement itself takes ``seconds`` longer, and can be canceled) or ``error`` (the
     statement fails with ``code``). It meets requests whose path and statement match both expressions: after ``skip``
-    of them, ``times`` times (-1: always), each with probability ``rate``.
+    of them, ``times`` times (-1: always), each with probability ``rate``. ``hits`` counts.
     """
 
     fault: int | str
@@ -37,6 +37,7 @@ class Fault:
     seconds: float = 1.0
     code: int = 603
     message: str = "ordered by a test"
+    hits: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.fault, int) and self.fault not in WORDS:
@@ -46,7 +47,9 @@ class Fault:
     def takes(self, path: str, statement: str, dice: random.Random) -> bool:
         """Whether this request is hit; counts it."""
         fits = re.search(self.path, path) and re.search(self.statement, statement, re.IGNORECASE | re.DOTALL)
-        return bool(fits) and is_due(self, dice)
+        hit = bool(fits) and is_due(self, dice)
+        self.hits += hit
+        return hit
 
 
 @dataclass

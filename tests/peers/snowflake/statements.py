@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,7 @@ PARAMETERS = {
 }  # fmt: skip
 _LIKE_RESULT_SCAN = re.compile(r"\s*select \* from table\(result_scan\('([0-9a-f-]{36})'\)\)\s*;?\s*", re.IGNORECASE)
 _CANCEL = re.compile(r"\s*select system\$cancel_query\s*\(\s*'([0-9a-f-]{36})'\s*\)\s*;?\s*", re.IGNORECASE)
+_CANCEL_ALL = re.compile(r"\s*select system\$cancel_all_queries\s*\(\s*(\d+)\s*\)\s*;?\s*", re.IGNORECASE)
 
 
 class Batch(list[Any]):
@@ -39,6 +41,8 @@ def run(query: Query, bindings: Any) -> dict[str, Any]:
         return _result_of(session, match[1])
     if match := _CANCEL.fullmatch(text):
         return _cancel(session, match[1]).data()
+    if match := _CANCEL_ALL.fullmatch(text):
+        return _cancel_all(session, int(match[1])).data()
     reader = Reader(text)
     if not reader.found:
         raise SnowflakeError(900, "42601", "SQL compilation error:\nEmpty SQL statement.")
@@ -57,9 +61,14 @@ def run(query: Query, bindings: Any) -> dict[str, Any]:
 
 def _result_of(session: Session, wanted: str) -> dict[str, Any]:
     found = session.world.queries.get(wanted)
-    if found is None or found.data is None or found.session.user != session.user:
+    if found is None or found.data is None or found.session.user != session.user or _expired(session, found):
         raise SnowflakeError(709, "02000", f"Statement {wanted} not found")
     return found.data
+
+
+def _expired(session: Session, query: Query) -> bool:
+    """Results are kept for 24 hours."""
+    return query.ended is not None and session.world.now() - query.ended > datetime.timedelta(hours=24)
 
 
 def _cancel(session: Session, wanted: str) -> Result:
@@ -68,6 +77,14 @@ def _cancel(session: Session, wanted: str) -> Result:
         raise SnowflakeError(709, "02000", f"Statement {wanted} not found")
     text = "query [{0}] terminated." if cancel(found) else "Identified SQL statement is not currently executing."
     return Result(columns=("SYSTEM$CANCEL_QUERY",), rows=[(text.format(wanted),)])
+
+
+def _cancel_all(session: Session, wanted: int) -> Result:
+    """What runs, or waits to run, in a session of the caller's user."""
+    queries = list(session.world.queries.values())
+    count = sum(cancel(one) for one in queries if one.session.id == wanted and one.session.user == session.user)
+    text = f"{count} queries terminated." if count else "No queries executing in the session."
+    return Result(columns=("SYSTEM$CANCEL_ALL_QUERIES",), rows=[(text,)])
 
 
 def cancel(query: Query) -> bool:

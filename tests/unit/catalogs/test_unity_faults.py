@@ -76,6 +76,13 @@ def test_no_credential_and_no_note_of_the_sdk_is_repeated(text: str) -> None:
     assert "canary" not in str(error_for(errors.Unauthenticated(text), ATTEMPT))
 
 
+def test_a_line_that_ends_with_a_colon_is_told_with_what_follows() -> None:
+    text = "[INSUFFICIENT_PERMISSIONS] Insufficient privileges:\nUser does not have WRITE FILES on it.\nmore"
+    assert said(text) == "[INSUFFICIENT_PERMISSIONS] Insufficient privileges: User does not have WRITE FILES on it"
+    assert said("one line:") == "one line:"
+    assert said("one line.\nanother") == "one line"
+
+
 def test_a_lost_connection_is_told_without_addresses_and_classes() -> None:
     text = (
         "HTTPConnectionPool(host='h', port=1): Max retries exceeded with url: /x (Caused by NewConnectionError("

@@ -22,13 +22,14 @@ def test_every_command_of_the_issue_is_there() -> None:
     assert names == {
         "init", "doctor", "check-connection", "inventory", "assess", "plan", "apply", "status", "retry", "rollback",
         "purge", "report", "audit", "db", "limits", "consumers", "sweep", "costs",
-        "extract", "events",
+        "extract", "events", "share",
     }  # fmt: skip
     children = {command.name: [child.name for child in command.children] for command in COMMANDS if command.children}
     assert children == {
         "audit": ["verify", "bundle"],
         "db": ["migrate", "backup", "restore", "rebuild"],
         "events": ["init", "emit", "preview", "apply", "release", "reject", "status"],
+        "share": ["plan", "run", "status", "routes"],
     }
 
 

@@ -16,6 +16,7 @@ from icebridge_provider.plugins.api.health import Health
 
 SECRET = "a-long-enough-scrape-secret"
 OPEN = {"/health/live", "/health/ready", "/health/startup"}
+SHARES = {"/shares", "/api/sync", "/api/sync/{run_id:path}"}
 SYNC = {path.replace("/health/", "/health/sync/") for path in OPEN}
 
 
@@ -51,7 +52,7 @@ def routes(made: FastAPI) -> list[str]:
 
 
 def test_there_are_these_routes_and_no_others() -> None:
-    assert set(routes(app())) == {*OPEN, *SYNC, "/metrics", "/reports"}
+    assert set(routes(app())) == {*OPEN, *SYNC, "/metrics", "/reports", *SHARES}
 
 
 @pytest.mark.parametrize(
@@ -106,9 +107,10 @@ def test_an_unreadable_secret_lets_nobody_in_and_is_not_told() -> None:
     assert "hunter2" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/reports", "/shares", "/api/sync", "/api/sync/a/b"])
 @pytest.mark.parametrize("load", [broken, failing_check])
-def test_metrics_are_closed_when_airflows_check_breaks(load: Any) -> None:
-    answer = get(app(load_check=load), "/metrics")
+def test_what_needs_a_credential_is_closed_when_airflows_check_breaks(load: Any, path: str) -> None:
+    answer = get(app(load_check=load), path)
     assert answer.status_code == 503
     assert "hunter2" not in answer.text
 

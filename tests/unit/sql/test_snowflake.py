@@ -64,6 +64,19 @@ GOLDEN = {
     ),
     "set_comment": (sql.set_comment(ODD, "a\\b"), f"COMMENT ON TABLE {Q} IS 'a\\\\b'"),
     "swap_tables": (sql.swap_tables(PLAIN, ODD), f"ALTER TABLE {P} SWAP WITH {Q}"),
+    "rename_table": (
+        sql.rename_table(ODD, 'n"w'),
+        f'ALTER TABLE {Q} RENAME TO {sql.name(*ODD[:2])}."n""w"',
+    ),
+    "schema_named": (
+        sql.schema_named(ODD[:2]).text,
+        'SELECT SCHEMA_NAME FROM "D""B".INFORMATION_SCHEMA.SCHEMATA WHERE SCHEMA_NAME = %(schema)s',
+    ),
+    "tables_of": (
+        sql.tables_of(ODD[:2], "A_").text,
+        'SELECT TABLE_NAME, COMMENT FROM "D""B".INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = %(schema)s'
+        " AND STARTSWITH(TABLE_NAME, %(beginning)s) ORDER BY TABLE_NAME",
+    ),
     "drop_table": (sql.drop_table(ODD), f"DROP TABLE IF EXISTS {Q}"),
     "describe_table": (sql.describe_table(ODD), f"DESCRIBE TABLE {Q}"),
     "comment_of": (
@@ -239,7 +252,8 @@ def test_values_are_bound_under_the_names_that_the_text_uses() -> None:
     statements = [
         sql.comment_of(ODD), sql.copy_history(ODD), sql.begin_load(("D%", "S"), RECORD), sql.look_load(("D", "S"), "k"),
         sql.next_try(("D%", "S"), RECORD), sql.settle_load(("D", "S"), RECORD, LoadState.STAGING, LoadState.LOADED),
-        sql.find_query("D%", "t"), sql.cancel_query("q"),
+        sql.find_query("D%", "t"), sql.cancel_query("q"), sql.tables_of(("D%", "S"), "A"),
+        sql.schema_named(("D%", "S")),
     ]  # fmt: skip
     for item in statements:
         assert set(re.findall(r"%\((\w+)\)s", item.text)) == set(item.values)

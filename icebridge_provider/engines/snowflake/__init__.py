@@ -1,0 +1,1 @@
+"""Snowflake by its own connector: sessions, statements that run while nobody waits, the publishing transaction."""
