@@ -193,12 +193,7 @@ class PlanTablesOperator(IceBridgeOperator):
         :raises TransientError: IB-708.
         """
         if self._stopped:
-            raise TransientError(
-                "IB-708",
-                "The task was told to stop.",
-                remedy="Run it again: it goes on where it stopped.",
-                changed="What was finished before stays.",
-            )
+            raise told_to_stop()
 
     def _stoppable(self, engine: Callable[[Progress], Engine], progress: Progress) -> Engine:
         def report(facts: Mapping[str, Any]) -> None:
@@ -214,6 +209,16 @@ class PlanTablesOperator(IceBridgeOperator):
             return
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(one, tables))
+
+
+def told_to_stop() -> TransientError:
+    """Return the error of a task that a person, a timeout or Airflow ended."""
+    return TransientError(
+        "IB-708",
+        "The task was told to stop.",
+        remedy="Run it again: it goes on where it stopped.",
+        changed="What was finished before stays.",
+    )
 
 
 def site_of_plan(plan_id: str, context: Context | None) -> tuple[Site, MigrationPlan]:

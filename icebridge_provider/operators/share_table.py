@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from icebridge_provider.exceptions import IceBridgeError, TransientError
+from icebridge_provider.exceptions import IceBridgeError
 from icebridge_provider.hooks.settings import settings
 from icebridge_provider.operators import lineage
-from icebridge_provider.operators.base import IceBridgeOperator
+from icebridge_provider.operators.base import IceBridgeOperator, told_to_stop
 from icebridge_provider.operators.links import SharesLink, shares_page
 from icebridge_provider.operators.share_rules import by_preset, refuse_after_failure
 
@@ -136,12 +136,7 @@ class ShareTableOperator(IceBridgeOperator):
         :raises TransientError: IB-708.
         """
         if self._stopped:
-            raise TransientError(
-                "IB-708",
-                "The task was told to stop.",
-                remedy="Run it again: it goes on where it stopped.",
-                changed="What was finished before stays.",
-            )
+            raise told_to_stop()
 
     def _followed(self, site: ShareSite, share: Share) -> Any:
         """Call the step until it has nothing to wait for."""

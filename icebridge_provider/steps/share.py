@@ -68,22 +68,26 @@ def cancel(site: ShareSite, share: Share) -> list[str]:
         ended = any(event.step is step and event.outcome is Outcome.DONE for event in events)
         if last is None or ended:
             continue
+        if not last.over:
+            _tell_cancelled(site, share, step, last.number)
         for query_id in running(runner, share, step, last):
             with side_effect("share.cancel"):
                 runner.cancel(query_id)
             cancelled.append(query_id)
-        if last.over:
-            continue
-        told = {
-            NUMBER[step]: last.number,
-            "code": "IB-948",
-            "message": f"[IB-948] The {step.value} of {share.name} was cancelled.",
-            "remedy": "Clear the task to try again.",
-            "retryable": False,
-            "cancelled": True,
-        }
-        site.record(share, step, Outcome.FAILED, told)
     return cancelled
+
+
+def _tell_cancelled(site: ShareSite, share: Share, step: Step, number: int) -> None:
+    """Record it before anything is cancelled: after a crash in between nobody asks who cancelled the statement."""
+    told = {
+        NUMBER[step]: number,
+        "code": "IB-948",
+        "message": f"[IB-948] The {step.value} of {share.name} was cancelled.",
+        "remedy": "Clear the task to try again.",
+        "retryable": False,
+        "cancelled": True,
+    }
+    site.record(share, step, Outcome.FAILED, told)
 
 
 def runner_of(site: ShareSite, waiting: Waiting) -> SqlRunner:

@@ -37,11 +37,15 @@ MOST_CALLS = 400
 
 @dataclass(kw_only=True)
 class History:
-    """One story that was disturbed, and what was wrong."""
+    """One story that was disturbed, and what was wrong.
+
+    :param slow: a statement of the source that takes longer.
+    """
 
     seed: int
     point: str
     passage: int = 1
+    slow: str = ""
     reached: bool = False
     violations: list[str] = field(default_factory=list)
 
@@ -133,6 +137,8 @@ def killed(bench: Bench, history: History) -> History:
     world = bench.begin(story_of(history.seed))
     chance = Random(f"{history.seed} {history.point}")
     slow(world, chance)
+    if history.slow:
+        world.source().order("slow", history.slow, looks=3)
 
     def until_killed() -> None:
         points._TARGET, points._left = history.point, history.passage
@@ -152,7 +158,7 @@ def slow(world: World, chance: Random) -> None:
     if chance.random() < 0.5:
         world.account.fail("slow", "^COPY INTO", seconds=0.15, times=1, skip=chance.randint(0, 1))
     if chance.random() < 0.5:
-        world.source().order("slow", chance.choice(("^INSERT", "count", "sum")), times=1)
+        world.source().order("slow", chance.choice(("^INSERT", "file_name", "^WITH")), looks=chance.randint(1, 3))
 
 
 def warm_up(bench: Bench) -> None:
@@ -234,14 +240,12 @@ def main(arguments: Sequence[str]) -> int:
             return share_chain.chains(bench, mine, options.point)
         return summary(matrix(bench, mine, options.point))
 
-    with s3_server() as s3:
+    def worker(mine: Sequence[int], folder: Path) -> dict[str, Any]:
+        with s3_server() as s3, closing(Bench(folder=folder, s3=s3)) as bench:
+            warm_up(bench)
+            return examine(mine, bench)
 
-        def worker(mine: Sequence[int], folder: Path) -> dict[str, Any]:
-            with closing(Bench(folder=folder, s3=s3)) as bench:
-                warm_up(bench)
-                return examine(mine, bench)
-
-        return shared(seeds, options.workers, worker, most=8, indent=1)
+    return shared(seeds, options.workers, worker, most=8, indent=1)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

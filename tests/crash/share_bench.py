@@ -202,6 +202,7 @@ class Bench:
             (self.folder / "account").mkdir(exist_ok=True)
             self._account = Account(self.folder / "account", self.s3)
             self._account.__enter__()
+            self._account._databases = self.told  # no two stories of one bucket write into the same folders
             self._account.order("POST", "/settings", {"idle_abort_seconds": 1, "lock_timeout_seconds": 30})
         return self._account
 
@@ -213,6 +214,7 @@ class Bench:
     def begin(self, story: Story) -> World:
         """Make the world of a story anew."""
         account = self.account()
+        account.calm()
         self.told += 1
         shutil.rmtree(self.folder / "world", ignore_errors=True)
         (self.folder / "world").mkdir()

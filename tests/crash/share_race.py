@@ -15,9 +15,9 @@ from typing import Any
 
 from icebridge_provider.exceptions import TransientError
 from tests.crash.forks import LONGEST_SECONDS, ended, stop_at
-from tests.crash.share import History, passages, recovered, slow, tell, told_turn
-from tests.crash.share_bench import Bench, World
-from tests.crash.share_story import story_of
+from tests.crash.share import History, passages, recovered, slow, tell, told_again, told_turn
+from tests.crash.share_bench import Bench, Seen, World
+from tests.crash.share_story import differ, rows_after, story_of
 
 MANY_CALLS = 5000
 LEASE_SECONDS = 2
@@ -165,6 +165,11 @@ def zombies(bench: Bench, seeds: Sequence[int], only: str = "") -> list[History]
             middle = (other, chance.randint(1, counts[other])) if chance.random() < 0.5 else None
             history = History(seed=seed, point=point, passage=chance.randint(1, count))
             done.append(haunted(bench, history, middle=middle))
+        print(
+            f"seed {seed}: {len(done)} zombies, {[h.violations for h in done if h.violations]}",
+            file=sys.stderr,
+            flush=True,
+        )
     return done
 
 
@@ -172,15 +177,19 @@ def zombies(bench: Bench, seeds: Sequence[int], only: str = "") -> list[History]
 
 
 def pairs(bench: Bench, seeds: Sequence[int]) -> dict[str, Any]:
-    """Pairs of workers, one story after the other."""
-    found = [text for seed in seeds for text in pair(bench, seed)]
-    return {"counts": {"pairs": len(seeds)}, "violations": found}
+    """Pairs of workers, one story after the other: on the same runs, then each on a run of its own."""
+    found: list[str] = []
+    for seed in seeds:
+        found += pair(bench, seed) + rivals(bench, seed)
+        print(f"seed {seed}: {found}", file=sys.stderr, flush=True)
+    return {"counts": {"pairs": len(seeds), "rivals": len(seeds)}, "violations": found}
 
 
 def pair(bench: Bench, seed: int) -> list[str]:
     """Two workers tell one story at the same time; in every second story one of them is killed meanwhile."""
     world, chance = bench.begin(story_of(seed)), Random(f"pair {seed}")
-    children = [bench.begun(lambda: _telling(world)) for _ in range(2)]
+    turns = range(len(world.story.turns))
+    children = [bench.begun(lambda: _telling(world, turns)) for _ in range(2)]
     killed = chance.random() < 0.5
     if killed:
         time.sleep(chance.random() * 1.5)
@@ -190,8 +199,25 @@ def pair(bench: Bench, seed: int) -> list[str]:
     return [f"seed {seed}: {text}" for text in found + bench.wrong(world, over=True) + recovered(bench, world)]
 
 
-def _telling(world: World) -> None:
+def rivals(bench: Bench, seed: int) -> list[str]:
+    """Two runs into one table at the same time: it must be as if one had come after the other."""
+    world = bench.begin(story_of(seed))
+    children = [bench.begun(partial(_telling, world, [number])) for number in range(2)]
+    statuses = [ended(child, LONGEST_SECONDS) for child in children]
+    if any(statuses):
+        return [f"seed {seed}: rivals ended with {statuses}: {bench.log}"]
+    seen: Seen = bench.asked(world.look)
+    begins, (one, other) = world.story.rows_before(0), world.story.turns
+    orders = [rows_after(rows_after(begins, one), other), rows_after(rows_after(begins, other), one)]
+    found = (
+        [] if seen.rows in orders else [f"rivals: {differ(seen.rows, orders[0])}, or {differ(seen.rows, orders[1])}"]
+    )
+    found += [f"rivals: the ledger knows of {seen.told}"] if not all(seen.told) else []
+    return [f"seed {seed}: {text}" for text in found + bench.asked(lambda: told_again(world))]
+
+
+def _telling(world: World, turns: Sequence[int]) -> None:
     with world.site() as site:
         brief = replace(site, settings=replace(site.settings, lease_seconds=LEASE_SECONDS))
-        for number in range(len(world.story.turns)):
+        for number in turns:
             told_turn(world, brief, number, MANY_CALLS)

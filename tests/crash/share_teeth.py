@@ -31,10 +31,9 @@ def main(which: str) -> int:
             started = time.monotonic()
             said = bite(bench, name)
             missed += not said
-            by = TEETH[name].caught_by
-            print(
-                f"{'caught' if said else 'MISSED'} in {time.monotonic() - started:5.1f} s, {by}: {name}: {said[:160]}"
-            )
+            seconds = f"{time.monotonic() - started:5.1f} s"
+            print(f"{'caught' if said else 'MISSED'} in {seconds} by {TEETH[name].caught_by}: {name}", flush=True)
+            print(f"  {' '.join(said.split())[-200:]}", flush=True)
     print(f"{len(names)} bugs, {missed} missed")
     return 1 if missed else 0
 
@@ -53,7 +52,7 @@ def bite(bench: Bench, name: str) -> str:
 
 
 def _killed(bench: Bench, teeth: Teeth, seed: int) -> list[str]:
-    return killed(bench, History(seed=seed, point=teeth.point)).violations
+    return killed(bench, History(seed=seed, point=teeth.point, slow=teeth.slow)).violations
 
 
 def _zombie(bench: Bench, teeth: Teeth, seed: int) -> list[str]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import Protocol
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any, Protocol, TypeVar
+
+Kind = TypeVar("Kind")
 
 
 class Order(Protocol):
@@ -25,3 +29,16 @@ def is_due(order: Order, dice: random.Random) -> bool:
         return False
     order.times -= order.times > 0
     return True
+
+
+def made(kind: type[Kind], given: Iterable[dict[str, Any]]) -> list[Kind]:
+    """Orders as their dataclass.
+
+    :raises ValueError: for an unknown key or fault, or a bad expression.
+    """
+    known = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    given = list(given)
+    for one in given:
+        if unknown := set(one) - known:
+            raise ValueError(f"unknown keys of a fault: {sorted(unknown)}")
+    return [kind(**one) for one in given]

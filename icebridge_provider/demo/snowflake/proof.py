@@ -12,7 +12,7 @@ from typing import Any
 
 from icebridge_provider.demo.databricks.workspace import LocalWorkspace
 from icebridge_provider.demo.snowflake.account import LocalAccount
-from icebridge_provider.demo.snowflake.estate import Kind, Shared, Window
+from icebridge_provider.demo.snowflake.estate import DATABASE, SCHEMA, Kind, Shared, Window
 
 Row = tuple[Any, ...]
 Columns = Sequence[tuple[str, Kind]]
@@ -108,6 +108,12 @@ def comment(account: LocalAccount, target: Sequence[str]) -> str:
     )
     rows = account.rows(query, {"s": schema, "n": name})
     return str(rows[0][0] or "") if rows else ""
+
+
+def tables(account: LocalAccount) -> list[str]:
+    """Return the names of all tables in the schema of the story."""
+    query = f"SELECT TABLE_NAME FROM {DATABASE}.INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = %(schema)s ORDER BY 1"  # noqa: S608
+    return [str(name) for (name,) in account.rows(query, {"schema": SCHEMA})]
 
 
 def writes(workspace: LocalWorkspace, account: LocalAccount) -> tuple[int, int]:

@@ -7,12 +7,12 @@ import json
 import random
 import re
 import threading
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.peers.databricks.errors import invalid
 from tests.peers.databricks.world import World
-from tests.peers.orders import is_due
+from tests.peers.orders import is_due, made
 
 CODES = {
     429: ("REQUEST_LIMIT_EXCEEDED", "Your request was rejected since your organization has exceeded the rate limit."),
@@ -67,12 +67,12 @@ class Faults:
 
     def order(self, orders: list[dict[str, Any]]) -> None:
         """Add orders; an unknown key is refused."""
-        known = {one.name for one in fields(Fault)}
-        for order in orders:
-            if unknown := set(order) - known:
-                raise invalid(f"unknown keys of a fault: {sorted(unknown)}")
+        try:
+            more = made(Fault, orders)
+        except ValueError as error:
+            raise invalid(str(error)) from None
         with self.lock:
-            self.orders += [Fault(**order) for order in orders]
+            self.orders += more
 
     def clear(self) -> None:
         with self.lock:

@@ -8,11 +8,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tests.peers.mssql.interface import SqlError
-from tests.peers.orders import is_due
+from tests.peers.orders import is_due, made
 
 KEPT, TEXT_KEPT = 20_000, 4000
 DROPS = {"drop", "drop_after", "drop_before_commit", "drop_after_commit", "cut", "latency_ms"}
@@ -117,13 +117,9 @@ class Faults:
 
         :raises ValueError: for an unknown key or fault, or a bad expression.
         """
-        known = {one.name for one in fields(Fault)}
-        for one in orders:
-            if unknown := set(one) - known:
-                raise ValueError(f"unknown keys of a fault: {sorted(unknown)}")
-        made = [Fault(**one) for one in orders]
+        more = made(Fault, orders)
         with self._lock:
-            self._orders += made
+            self._orders += more
 
     def clear(self) -> None:
         with self._lock:

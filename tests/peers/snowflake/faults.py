@@ -8,10 +8,10 @@ import json
 import random
 import re
 import threading
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-from tests.peers.orders import is_due
+from tests.peers.orders import is_due, made
 
 WORDS = {"lost", "gone", "cut", "delay", "slow", "error"}
 
@@ -64,12 +64,9 @@ class Faults:
 
     def order(self, orders: list[dict[str, Any]]) -> None:
         """Add orders; an unknown key is refused."""
-        known = {one.name for one in fields(Fault)}
-        for one in orders:
-            if unknown := set(one) - known:
-                raise ValueError(f"unknown keys of a fault: {sorted(unknown)}")
+        more = made(Fault, orders)
         with self.lock:
-            self.orders += [Fault(**one) for one in orders]
+            self.orders += more
 
     def clear(self) -> None:
         with self.lock:
