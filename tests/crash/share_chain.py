@@ -43,15 +43,20 @@ def chains(bench: Bench, seeds: Sequence[int], only: str = "") -> dict[str, Any]
     return {"counts": counts, "violations": found}
 
 
-def killed_everywhere(bench: Bench, seed: int, known: set[str]) -> tuple[set[str], list[str]]:
-    """Tell one story, in as many worlds as it takes, dying once at each point; where it died, and what was wrong."""
+def killed_everywhere(bench: Bench, seed: int, known: set[str], *, skips: bool = True) -> tuple[set[str], list[str]]:
+    """Tell one story, in as many worlds as it takes, dying once at each point; where it died, and what was wrong.
+
+    :param skips: in the first world a process passes some points before it dies; else it dies at the first.
+    """
     left = set(known)
     found: list[str] = []
     for number in range(MOST_WORLDS):
         if not left or found:
             break
         world = bench.begin(story_of(seed))
-        found += [f"seed {seed}, world {number}, {text}" for text in _chain(bench, world, left, skips=not number)]
+        found += [
+            f"seed {seed}, world {number}, {text}" for text in _chain(bench, world, left, skips=skips and not number)
+        ]
     return known - left, found
 
 
