@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from icebridge_provider.ports.share import SqlRunner
 
 LATE, UNKNOWN = "late", ""
-SECONDS_TO_NOTICE = (
-    10.0  # until a scheduler has booked a deferral; a task that is back before is taken for a failed one
-)
+# Until a scheduler has booked a deferral; a task that is back before is taken for a failed one.
+SECONDS_TO_NOTICE = 10.0
 
 
 class ShareStatementTrigger(BaseTrigger):

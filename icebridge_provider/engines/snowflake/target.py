@@ -32,9 +32,8 @@ _RUN, _START = "run", "start"
 HISTORY_ROWS, HISTORY_PAGES = 10_000, 20
 _ALIVE = (QueryState.RUNNING, QueryState.DONE)
 _NO_RESULT = {faults.NOT_FOUND, 707, 710}
-_FOREIGN: list[
-    Session
-] = []  # of the process that this one was forked from: closing or losing them would end them there
+# Of the process that this one was forked from: closing or losing them would end them there.
+_FOREIGN: list[Session] = []
 
 
 class SnowflakeTarget:
