@@ -228,10 +228,13 @@ def merge_rows(target: Parts, staging: Parts, columns: Sequence[CarriedColumn], 
 
 
 def unfit_keys(staging: Parts, keys: Sequence[CarriedColumn]) -> str:
-    """Count the staged rows without a key, and those whose key another one has."""
+    """Count the staged rows without a key, and those whose key another one has.
+
+    COUNT_IF is NULL where no row satisfies it, Snowflake's reference of COUNT_IF.
+    """
     listed = names(item.file_name for item in keys)
-    absent = " OR ".join(f"{name(item.file_name)} IS NULL" for item in keys)
-    return f"SELECT COUNT_IF({absent}), COUNT(*) - COUNT(DISTINCT {listed}) - COUNT_IF({absent}) FROM {name(*staging)}"  # noqa: S608
+    absent = f"COALESCE(COUNT_IF({' OR '.join(f'{name(item.file_name)} IS NULL' for item in keys)}), 0)"
+    return f"SELECT {absent}, COUNT(*) - COUNT(DISTINCT {listed}) - {absent} FROM {name(*staging)}"  # noqa: S608 - quoted
 
 
 def repeated_keys(target: Parts, staging: Parts, keys: Sequence[CarriedColumn]) -> str:

@@ -68,6 +68,18 @@ def test_each_mode_goes_by_its_rule_and_a_new_run_may_repeat_it(stage: Stage) ->
     assert stage.tables() == ["ICEBRIDGE_LOADS", "T"], "nothing is left behind"
 
 
+def test_an_export_of_no_row_is_a_share_too(stage: Stage) -> None:
+    stage.narrow([1, 2])
+    stage.run(run_id="rows")
+    nothing = {"where": "id > 9"}
+    for mode, keys in ((Mode.APPEND, ()), (Mode.UPSERT, ("id",))):
+        result = stage.run(run_id=mode.value, mode=mode, keys=keys, **nothing)
+        assert (result.rows, result.published) == (0, Published(before=2, after=2))
+    emptied = stage.run(run_id="replace", mode=Mode.REPLACE, **nothing)
+    assert emptied.published == Published(before=2, after=0, deleted=2)
+    assert stage.ids() == []
+
+
 def test_a_call_waits_for_nothing_and_another_process_goes_on(stage: Stage) -> None:
     """Long statements of both sides are met while they run; each call is made by somebody who knows the ledger only."""
     stage.world.order("slow", "INSERT OVERWRITE", looks=1)

@@ -114,8 +114,8 @@ GOLDEN = {
     ),
     "unfit_keys": (
         sql.unfit_keys(PLAIN, (ID, TS)),
-        'SELECT COUNT_IF("id" IS NULL OR "ts" IS NULL), COUNT(*) - COUNT(DISTINCT "id", "ts") -'
-        f' COUNT_IF("id" IS NULL OR "ts" IS NULL) FROM {P}',
+        'SELECT COALESCE(COUNT_IF("id" IS NULL OR "ts" IS NULL), 0), COUNT(*) - COUNT(DISTINCT "id", "ts") -'
+        f' COALESCE(COUNT_IF("id" IS NULL OR "ts" IS NULL), 0) FROM {P}',
     ),
     "repeated_keys": (
         sql.repeated_keys(ODD, PLAIN, (ID,)),
