@@ -38,6 +38,7 @@ class Session:
     touched: float = field(default_factory=time.monotonic)
     held: set[tuple[str, ...]] = field(default_factory=set)
     running: Query | None = None
+    latest: str | None = None  # id of its newest statement
 
     @property
     def duck(self) -> Any:

@@ -81,7 +81,8 @@ def _cancel(session: Session, wanted: str) -> Result:
 
 def _cancel_all(session: Session, wanted: int) -> Result:
     """What runs, or waits to run, in a session of the caller's user."""
-    queries = list(session.world.queries.values())
+    with session.world.lock:
+        queries = list(session.world.queries.values())
     count = sum(cancel(one) for one in queries if one.session.id == wanted and one.session.user == session.user)
     text = f"{count} queries terminated." if count else "No queries executing in the session."
     return Result(columns=("SYSTEM$CANCEL_ALL_QUERIES",), rows=[(text,)])
@@ -293,12 +294,11 @@ def _engine(query: Query, bindings: Any) -> dict[str, Any]:
 
 def _context(query: Query) -> dict[str, Any]:
     session = query.session
-    past = [one.id for one in session.world.queries.values() if one.session is session and one is not query]
     return {
         "CURRENT_WAREHOUSE": session.warehouse, "CURRENT_ROLE": session.role, "CURRENT_USER": session.user,
         "CURRENT_SESSION": session.id, "CURRENT_ACCOUNT": session.world.account,
         "CURRENT_REGION": "LOCAL", "CURRENT_TIMESTAMP": session.world.now().isoformat(),
-        "SYSDATE": session.world.now().isoformat(), "LAST_QUERY_ID": past[-1] if past else None,
+        "SYSDATE": session.world.now().isoformat(), "LAST_QUERY_ID": query.previous,
     }  # fmt: skip
 
 

@@ -69,6 +69,7 @@ class Query:
     error: SnowflakeError | None = None
     data: dict[str, Any] | None = None
     rows: int = 0
+    previous: str | None = None  # of its session
     cancel: threading.Event = field(default_factory=threading.Event)
     outcome: Future[None] = field(default_factory=Future)
 
@@ -115,6 +116,7 @@ class World:
         )  # fmt: skip
         with self.lock:
             self.queries[query.id] = query
+            query.previous, session.latest = session.latest, query.id
             if request:
                 self.requests[request] = query
             self._forget()
