@@ -22,10 +22,12 @@ def hook(snowflake: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[object
 
 
 def test_the_hook_runs_statements(hook, snowflake: Account) -> None:
-    hook.run("CREATE TABLE t (a INT, b VARCHAR); INSERT INTO t VALUES (1, 'x'), (2, NULL);", split_statements=True)
-    assert hook.get_records("SELECT * FROM t ORDER BY a") == [(1, "x"), (2, None)]
-    assert hook.get_first("SELECT COUNT(*) FROM t WHERE b = %(b)s", parameters={"b": "x"}) == (1,)
-    assert {query["tag"] for query in snowflake.queries("INSERT INTO t VALUES (1, 'x')")} == {"from-airflow"}
+    hook.run(
+        "CREATE TABLE tagged (a INT, b VARCHAR); INSERT INTO tagged VALUES (1, 'x'), (2, NULL);", split_statements=True
+    )
+    assert hook.get_records("SELECT * FROM tagged ORDER BY a") == [(1, "x"), (2, None)]
+    assert hook.get_first("SELECT COUNT(*) FROM tagged WHERE b = %(b)s", parameters={"b": "x"}) == (1,)
+    assert {query["tag"] for query in snowflake.queries("INSERT INTO tagged")} == {"from-airflow"}
 
 
 def test_the_hook_rolls_back(hook, snowflake: Account, monkeypatch: pytest.MonkeyPatch) -> None:
